@@ -1,0 +1,146 @@
+//! Bytes become a validated [`Checkpoint`]: entries that tile their files exactly, or an error.
+
+use std::sync::Arc;
+
+use crate::source::Source;
+use crate::tensor::Dtype;
+
+/// One stored tensor whose byte range has been checked against its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorEntry {
+    /// Name as stored, unescaped: escape before showing.
+    pub name: String,
+    /// Element type.
+    pub dtype: Dtype,
+    /// Dimensions, row-major.
+    pub shape: Vec<u64>,
+    /// Index into [`Checkpoint::files`].
+    pub file_idx: usize,
+    /// Absolute byte offset in that file.
+    pub offset: u64,
+    /// Length in bytes.
+    pub size_bytes: u64,
+}
+
+impl TensorEntry {
+    /// Product of the dimensions; 1 for a scalar.
+    #[must_use]
+    pub fn n_elements(&self) -> u64 {
+        self.shape.iter().product()
+    }
+}
+
+/// The facts of a `config.json` that decide layouts; absent keys are None. Never used as a length for a loop or an allocation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// `model_type`, lower case as stored.
+    pub model_type: Option<String>,
+    /// First of `architectures`.
+    pub architecture: Option<String>,
+    /// `hidden_size`, `n_embd`, `d_model`.
+    pub hidden_size: Option<u64>,
+    /// `intermediate_size`, `n_inner`, `ffn_dim`.
+    pub intermediate_size: Option<u64>,
+    /// `num_hidden_layers`, `n_layer`.
+    pub n_layers: Option<u64>,
+    /// `num_attention_heads`, `n_head`.
+    pub n_heads: Option<u64>,
+    /// `num_key_value_heads`; equal to n_heads where absent; 1 under `multi_query`.
+    pub n_kv_heads: Option<u64>,
+    /// `head_dim`.
+    pub head_dim: Option<u64>,
+    /// `vocab_size`.
+    pub vocab_size: Option<u64>,
+    /// `tie_word_embeddings`.
+    pub tied_embeddings: Option<bool>,
+    /// `num_local_experts`, `n_routed_experts`, `num_experts`.
+    pub n_experts: Option<u64>,
+    /// `rotary_dim`, or `partial_rotary_factor`/`rotary_pct` × head_dim.
+    pub rotary_dim: Option<u64>,
+    /// `hidden_act`, `activation_function`.
+    pub activation: Option<String>,
+    /// `new_decoder_architecture` (Falcon), `alibi`, `multi_query`, `parallel_attn` where present.
+    pub flags: Vec<(String, bool)>,
+    /// `position_embedding_type` or `alibi`: heads under ALiBi are never units.
+    pub alibi: bool,
+}
+
+/// Token strings with their ids, sorted by string; ids may be sparse, and no array is ever sized by an id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vocabulary {
+    /// (token, id), sorted by token, one id per token (added tokens win over the model's).
+    pub tokens: Vec<(String, u64)>,
+    /// blake3 of the sorted list, for "the same tokenizer".
+    pub digest: String,
+}
+
+/// Something accepted that the report must mention (unknown header field, wrong total_size, leftover .incomplete …).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Rule, for example `IX15`.
+    pub rule: &'static str,
+    /// One sentence.
+    pub says: String,
+}
+
+/// A validated model.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// What the user wrote.
+    pub reference: String,
+    /// `safetensors`, later `gguf`, ….
+    pub format: &'static str,
+    /// Commit of a Hub snapshot.
+    pub commit: Option<String>,
+    /// The files that hold tensors, in index order.
+    pub files: Vec<Arc<dyn Source>>,
+    /// In file order, then by offset.
+    pub tensors: Vec<TensorEntry>,
+    /// Parsed `config.json`.
+    pub config: Option<Config>,
+    /// Parsed `tokenizer.json` or `vocab.json`.
+    pub vocabulary: Option<Vocabulary>,
+    /// Accepted oddities.
+    pub notes: Vec<Note>,
+}
+
+impl Checkpoint {
+    /// Bytes of all tensors.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.tensors.iter().map(|tensor| tensor.size_bytes).sum()
+    }
+}
+
+/// Ceilings a user may raise.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest header, bytes.
+    pub max_header_bytes: u64,
+    /// Most tensors in a file.
+    pub max_tensors: usize,
+    /// Follow links that leave the model's folder.
+    pub follow_outside: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { max_header_bytes: 64 << 20, max_tensors: 1_000_000, follow_outside: false }
+    }
+}
+
+/// Opens a file, folder, index or cached model id and validates everything but the values.
+///
+/// # Errors
+/// The first rule that is broken, with file, tensor, byte, found, wanted and a hint.
+pub fn open(_reference: &str, _limits: &Limits) -> Result<Checkpoint, Error> {
+    todo!()
+}
+
+/// Why a checkpoint was refused (exit code 3; `EmptyFolder` and `ConfigOnly` 4). Fields as in the message.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Bytes did not come.
+    #[error(transparent)]
+    Source(#[from] crate::source::Error),
+}

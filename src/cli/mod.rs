@@ -1,0 +1,1 @@
+//! Words become a config; call; print; exit code.

@@ -1,0 +1,293 @@
+//! The waist of the program: all that a report, a gate or a script ever sees of a comparison.
+
+/// One of the two models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "command-line order")]
+pub enum Side {
+    Left,
+    Right,
+}
+
+/// A file that was read.
+#[derive(Clone, Debug)]
+pub struct FileFacts {
+    /// File name.
+    pub name: String,
+    /// Size.
+    pub size_bytes: u64,
+    /// Hex digest of the whole file, on request.
+    pub blake3: Option<String>,
+}
+
+/// A model in a line.
+#[derive(Clone, Debug)]
+pub struct ModelFacts {
+    /// What the user wrote.
+    pub reference: String,
+    /// `safetensors`, ….
+    pub format: String,
+    /// Hub commit.
+    pub commit: Option<String>,
+    /// Family label.
+    pub family: String,
+    /// Elements of all weights.
+    pub n_parameters: u64,
+    /// Bytes of all tensors.
+    pub size_bytes: u64,
+    /// (dtype name, bytes), most bytes first.
+    pub dtypes: Vec<(String, u64)>,
+    /// Layers of the main stack.
+    pub n_layers: Option<u32>,
+    /// Files.
+    pub files: Vec<FileFacts>,
+    /// Accepted oddities of the files: (rule, sentence).
+    pub notes: Vec<(String, String)>,
+}
+
+/// Verdict of the architecture axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "method.md section 1; spelled in kebab case in reports")]
+pub enum ArchitectureVerdict {
+    Same,
+    SameRenamed,
+    Compatible,
+    Different,
+}
+
+/// A systematic renaming, `input_layernorm` → `ln1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renaming {
+    /// Name pattern on the left.
+    pub from: String,
+    /// Name pattern on the right.
+    pub to: String,
+    /// Tensors it holds for.
+    pub count: u64,
+}
+
+/// The architecture axis.
+#[derive(Clone, Debug)]
+pub struct Architecture {
+    /// The first that applies.
+    pub verdict: ArchitectureVerdict,
+    /// Always filled.
+    pub renamed: Vec<Renaming>,
+    /// Sentences: "layers: 4 and 3".
+    pub differences: Vec<String>,
+}
+
+/// Verdict of the weights axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "method.md section 1; spelled in kebab case in reports")]
+pub enum WeightsVerdict {
+    Identical,
+    Requantised,
+    Derived,
+    PartlyDerived,
+    CommonOrigin,
+    NoEvidence,
+    Inconclusive,
+}
+
+/// Who descends from whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "words of the report")]
+pub enum Direction {
+    LeftToRight,
+    RightToLeft,
+    Undetermined,
+}
+
+/// What happened between the two models; several may hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Relation {
+    /// `cast`, `quantised-copy`, `fine-tune`, `layers-dropped`, `vocabulary-extended`, ….
+    pub kind: String,
+    /// Parameters in words: "int4, groups of 32", "layers [0, 1, 3]".
+    pub detail: String,
+}
+
+/// What the tests could have seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Power {
+    /// Smallest shared share of the weights found with 90 %.
+    pub smallest_share: Option<f64>,
+    /// Level.
+    pub alpha: f64,
+    /// Where: "layer 3, MLP units".
+    pub at: String,
+}
+
+/// Share per component, `embeddings`, `attention`, `mlp`, `norms`, `other`, in that order where present.
+pub type ByComponent = Vec<(String, f64)>;
+
+/// One piece of evidence.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// `bit-equality`, `trace`, `agreement`, ….
+    pub statistic: String,
+    /// Component, `mlp`.
+    pub component: String,
+    /// Left layer.
+    pub layer: Option<u32>,
+    /// Observed.
+    pub value: f64,
+    /// Expected for independent weights.
+    pub null: f64,
+    /// One sentence.
+    pub says: String,
+    /// Speaks for (true) or against shared weights.
+    pub is_for: bool,
+}
+
+/// The weights axis.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    /// None only under `--only`.
+    pub verdict: Option<WeightsVerdict>,
+    /// Names of the statistics that decided.
+    pub decided_by: Vec<String>,
+    /// Posterior of "shares weights" at `prior`; provisional.
+    pub likelihood: Option<f64>,
+    /// Prior probability.
+    pub prior: f64,
+    /// Combined p of the exact trace tests.
+    pub log10_p: Option<f64>,
+    /// The smallest value that these tests could have given.
+    pub log10_p_floor: Option<f64>,
+    /// Combined z of the trace tests, asymptotic.
+    pub z: Option<f64>,
+    /// What happened.
+    pub relations: Vec<Relation>,
+    /// Who is the parent.
+    pub direction: Option<Direction>,
+    /// What could have been seen.
+    pub power: Option<Power>,
+    /// Share of bytes read and tested, mean of both models.
+    pub coverage_total: f64,
+    /// The same per component.
+    pub coverage_by_component: ByComponent,
+    /// Share of the left model's parameters explained by the right one.
+    pub left_share: f64,
+    /// Share of the right model's parameters explained by the left one.
+    pub right_share: f64,
+    /// Explained share per component (of the right model).
+    pub inherited_by_component: ByComponent,
+    /// Strongest first, for and against.
+    pub evidence: Vec<Evidence>,
+    /// Why this verdict, and what could not be seen.
+    pub reasons: Vec<String>,
+}
+
+/// Numbers of one component of one layer pair.
+#[derive(Clone, Debug)]
+pub struct LayerRow {
+    /// Left layer; None outside the stack (embeddings, head).
+    pub left: Option<u32>,
+    /// Right layer.
+    pub right: Option<u32>,
+    /// `embeddings`, `attention`, `mlp`, `norms`, `other`.
+    pub component: String,
+    /// Cosine over all paired elements.
+    pub cosine: Option<f64>,
+    /// After subtracting each side's mean.
+    pub centred_cosine: Option<f64>,
+    /// ‖b − a‖ / ‖a‖.
+    pub relative_l2: Option<f64>,
+    /// Trace test.
+    pub z: Option<f64>,
+    /// Share of units whose partner is confirmed by the second matrix.
+    pub agreement: Option<f64>,
+}
+
+/// Why a tensor was not tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "words of the report, conventions.md section 3")]
+pub enum Why {
+    Skipped,
+    Unpaired,
+    SampledOut,
+    FixedByArchitecture,
+}
+
+/// A tensor that was not tested.
+#[derive(Clone, Debug)]
+pub struct NotTested {
+    /// Whose.
+    pub model: Side,
+    /// Name, unescaped.
+    pub tensor: String,
+    /// Only `Skipped` leads to exit code 4.
+    pub why: Why,
+    /// One sentence.
+    pub reason: String,
+}
+
+/// One stage of the work.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// `open`, `plain`, `trace`, `agreement`, ….
+    pub name: String,
+    /// Wall time.
+    pub seconds: f64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Floating-point operations of the all-pairs products.
+    pub flop: u64,
+}
+
+/// How fast it was.
+#[derive(Clone, Debug)]
+pub struct Throughput {
+    /// `cpu` or `gpu`.
+    pub backend: String,
+    /// Device name.
+    pub device: String,
+    /// Driver and version; empty on the CPU.
+    pub driver: String,
+    /// `avx2+fma`, `tile`, `small`, ….
+    pub tier: String,
+    /// Why this backend under `auto`, one sentence.
+    pub chosen: String,
+    /// Bytes asked of the files.
+    pub bytes_read: u64,
+    /// The same in whole pages.
+    pub page_bytes_read: u64,
+    /// Wall time of everything.
+    pub seconds: f64,
+    /// Stages in order.
+    pub stages: Vec<Stage>,
+}
+
+/// With what this was made.
+#[derive(Clone, Debug)]
+pub struct Tool {
+    /// Crate version.
+    pub version: String,
+    /// Version of statistics and decision rule.
+    pub method_version: String,
+    /// Version of the likelihood map.
+    pub map_version: String,
+    /// Seed of all draws.
+    pub seed: u64,
+    /// `quick`, `standard`, `full`.
+    pub effort: String,
+    /// Statistics chosen with `--only`: then there is no verdict.
+    pub selective: Option<Vec<String>>,
+}
+
+/// Two models, compared.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the fields are their types")]
+pub struct Comparison {
+    pub left: ModelFacts,
+    pub right: ModelFacts,
+    pub architecture: Architecture,
+    pub weights: Weights,
+    pub layers: Vec<LayerRow>,
+    pub not_tested: Vec<NotTested>,
+    /// (shared tokens, larger vocabulary), where both have one.
+    pub shared_tokens: Option<(u64, u64)>,
+    pub throughput: Throughput,
+    pub tool: Tool,
+}

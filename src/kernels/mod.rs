@@ -1,0 +1,19 @@
+//! Numbers about matrices, one file per operation. Kernels never see names, roles or files.
+
+pub mod all_pairs;
+pub mod classify;
+pub mod moments;
+pub mod permuted_traces;
+pub mod row_dots;
+
+use crate::cpu;
+use crate::gpu;
+
+/// Where the numbers are made. A closed enum, so that the compiler lists every place that decides.
+#[derive(Debug)]
+pub enum Backend {
+    /// SIMD chosen at run time, threads by rayon.
+    Cpu(cpu::Cpu),
+    /// WGSL through wgpu.
+    Gpu(gpu::Gpu),
+}

@@ -1,0 +1,1 @@
+//! Seeded randomness, tails in log space, exact sums.

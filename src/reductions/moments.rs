@@ -1,0 +1,32 @@
+//! Sums over two equally long runs of elements: everything S0 and S1 need.
+
+/// Sums over the pairs (a, b) of two runs. All sums f64, made of f32 sums over at most 4,096 elements.
+///
+/// A pair with a NaN or Inf on either side is counted and enters no sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PairMoments {
+    /// Pairs seen, non-finite ones included.
+    pub n_elements: u64,
+    /// Non-finite elements of a.
+    pub n_non_finite_a: u64,
+    /// Non-finite elements of b.
+    pub n_non_finite_b: u64,
+    /// Pairs of equal value (-0 equals 0).
+    pub n_equal: u64,
+    /// Pairs of equal sign, both non-zero.
+    pub n_same_sign: u64,
+    /// Σa.
+    pub sum_a: f64,
+    /// Σb.
+    pub sum_b: f64,
+    /// Σa².
+    pub sum_aa: f64,
+    /// Σb².
+    pub sum_bb: f64,
+    /// Σab.
+    pub sum_ab: f64,
+    /// Σ|a − b|.
+    pub sum_abs_diff: f64,
+    /// max |a − b|.
+    pub max_abs_diff: f32,
+}

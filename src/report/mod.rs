@@ -1,0 +1,1 @@
+//! Results become bytes: wire types, JSON, terminal, Markdown.

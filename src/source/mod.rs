@@ -1,0 +1,23 @@
+//! A reference becomes bytes by position. The only place that opens files for reading.
+
+mod error;
+mod local;
+mod reference;
+
+pub use error::Error;
+pub use local::LocalFile;
+pub use reference::{Location, resolve};
+
+use std::fmt::Debug;
+
+/// Bytes by position. Implementations: a local file; later a seeded generator, a range server, an object store.
+pub trait Source: Send + Sync + Debug {
+    /// File name as shown in reports (no directory).
+    fn name(&self) -> &str;
+    /// Length in bytes, fixed when the source was opened.
+    fn size_bytes(&self) -> u64;
+    /// Fills `buffer` from byte `offset` on; a read past the end or a short read is an error with the first missing byte.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error>;
+    /// Fails if the underlying object changed since it was opened (dev, inode, size, mtime).
+    fn verify_unchanged(&self) -> Result<(), Error>;
+}

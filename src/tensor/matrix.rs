@@ -1,0 +1,48 @@
+//! A dense matrix in memory, in the element type it was stored in.
+
+/// Row-major elements of a [`Matrix`]. bf16 and f16 stay packed: the kernels decode them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// bf16 bit patterns.
+    Bf16(Vec<u16>),
+    /// f16 bit patterns.
+    F16(Vec<u16>),
+    /// Everything else, decoded.
+    F32(Vec<f32>),
+}
+
+/// Dense row-major matrix [n_rows, n_cols], optionally with one factor per column (a folded norm gain).
+///
+/// The effective element is `values[r * n_cols + c] * column_scale[c]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matrix {
+    /// Rows.
+    pub n_rows: usize,
+    /// Columns.
+    pub n_cols: usize,
+    /// n_rows × n_cols elements.
+    pub values: Values,
+    /// n_cols factors, or none.
+    pub column_scale: Option<Vec<f32>>,
+}
+
+impl Matrix {
+    /// A matrix of f32 values without column factors; `values.len()` must be `n_rows * n_cols`.
+    #[must_use]
+    pub fn from_f32(n_rows: usize, n_cols: usize, values: Vec<f32>) -> Matrix {
+        assert_eq!(values.len(), n_rows * n_cols, "a matrix needs n_rows × n_cols values");
+        Matrix { n_rows, n_cols, values: Values::F32(values), column_scale: None }
+    }
+
+    /// Decoded element (row, col), column factor included.
+    #[must_use]
+    pub fn at(&self, row: usize, col: usize) -> f32 {
+        let index = row * self.n_cols + col;
+        let value = match &self.values {
+            Values::Bf16(bits) => half::bf16::from_bits(bits[index]).to_f32(),
+            Values::F16(bits) => half::f16::from_bits(bits[index]).to_f32(),
+            Values::F32(values) => values[index],
+        };
+        self.column_scale.as_ref().map_or(value, |scale| value * scale[col])
+    }
+}

@@ -1,0 +1,11 @@
+//! What a tensor is, without knowing where it lies: element types, names and strided views.
+
+mod dtype;
+mod matrix;
+mod name;
+mod view;
+
+pub use dtype::Dtype;
+pub use matrix::{Matrix, Values};
+pub use name::escape;
+pub use view::{RowOrder, View};

@@ -1,0 +1,1 @@
+//! Evidence becomes the two verdicts, with reasons for and against.
