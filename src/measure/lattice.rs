@@ -50,10 +50,10 @@ pub fn lattice_fit(a: &Matrix, b: &Matrix) -> Option<LatticeFit> {
     if b.n_rows == 0 || b.n_cols < 16 || (a.n_rows, a.n_cols) != (b.n_rows, b.n_cols) {
         return None;
     }
-    let mut sizes: Vec<usize> = vec![32, 64, 128, 16, 256];
-    sizes.push(b.n_cols);
+    // large groups first: a part of a group can look like a finer grid of its own
+    let sizes = [b.n_cols, 256, 128, 64, 32, 16];
     for n_bits in [2u32, 3, 4, 5, 6, 8] {
-        for &group_size in &sizes {
+        for group_size in sizes {
             for is_symmetric in [true, false] {
                 let lattice = Lattice { n_bits, group_size, is_symmetric };
                 if !b.n_cols.is_multiple_of(group_size) {
