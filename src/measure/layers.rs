@@ -164,7 +164,7 @@ fn under_each_other(layers: &[Matrix]) -> Matrix {
 }
 
 /// Hoeffding z of one n × n cell of a larger score matrix.
-fn cell_z(scores: &[f32], stride: usize, row: usize, column: usize, n: usize) -> f64 {
+pub(super) fn cell_z(scores: &[f32], stride: usize, row: usize, column: usize, n: usize) -> f64 {
     let mut cell = Vec::with_capacity(n * n);
     for i in 0..n {
         cell.extend_from_slice(&scores[(row + i) * stride + column..][..n]);

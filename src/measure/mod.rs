@@ -3,6 +3,7 @@
 pub mod agreement;
 pub mod constants;
 pub mod families;
+pub mod family_test;
 pub mod identify;
 pub mod lattice;
 pub mod layers;

@@ -1,1 +1,3 @@
 //! Evidence becomes the two verdicts, with reasons for and against.
+
+pub mod weights;
