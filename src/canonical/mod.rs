@@ -159,9 +159,7 @@ pub fn canonicalise(checkpoint: &Checkpoint, roles: &RoleMap) -> CanonicalModel 
             Assignment::UnknownLayout(reason) => Some(LeftOut::UnknownLayout(reason)),
             _ if tensor.n_elements() == 0 => Some(LeftOut::Empty),
             _ if tensor.dtype == Dtype::Bool => Some(LeftOut::Fixed("truth values")),
-            Assignment::Unknown(_) if !tensor.dtype.is_float() && tensor.shape.len() < 2 => {
-                Some(LeftOut::Fixed("integer buffer"))
-            }
+            Assignment::Unknown(_) if is_buffer(tensor) => Some(LeftOut::Fixed("integer buffer")),
             _ if !tensor.dtype.is_decodable() => Some(LeftOut::Undecodable(tensor.dtype)),
             _ => None,
         };
@@ -191,4 +189,27 @@ pub fn canonicalise(checkpoint: &Checkpoint, roles: &RoleMap) -> CanonicalModel 
         }
     }
     CanonicalModel { parts, left_out }
+}
+
+/// Whole numbers without a role: only 8-bit ones of two dimensions can be weights (a quantised matrix).
+fn is_buffer(tensor: &crate::checkpoint::TensorEntry) -> bool {
+    let can_be_weights = matches!(tensor.dtype, Dtype::I8 | Dtype::U8) && tensor.shape.len() >= 2;
+    !tensor.dtype.is_float() && !can_be_weights
+}
+
+/// Gives a model that stores one of `embed` and `head` the other as a view of it, where the other model stores both:
+/// tying is a choice of storage.
+pub fn view_tied_head(model: &mut CanonicalModel, other: &CanonicalModel) {
+    let table = |model: &CanonicalModel, part: Part| {
+        model.parts.iter().position(|candidate| {
+            candidate.role.is_some_and(|role| role.part == part && !role.is_bias && role.layer.is_none())
+        })
+    };
+    let (Some(embed), None) = (table(model, Part::Embed), table(model, Part::Head)) else { return };
+    if table(other, Part::Head).is_none() {
+        return;
+    }
+    let mut head = model.parts[embed].clone();
+    head.role = head.role.map(|role| Role { part: Part::Head, ..role });
+    model.parts.push(head);
 }

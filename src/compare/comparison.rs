@@ -1,6 +1,7 @@
 //! The waist of the program: all that a report, a gate or a script ever sees of a comparison.
 
 pub use crate::align::Side;
+pub use crate::verdict::architecture::{Architecture, ArchitectureVerdict, Renaming};
 pub use crate::verdict::weights::{Direction, Relation, WeightsVerdict};
 
 /// A file that was read.
@@ -37,38 +38,6 @@ pub struct ModelFacts {
     pub files: Vec<FileFacts>,
     /// Accepted oddities of the files: (rule, sentence).
     pub notes: Vec<(String, String)>,
-}
-
-/// Verdict of the architecture axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "method.md section 1; spelled in kebab case in reports")]
-pub enum ArchitectureVerdict {
-    Same,
-    SameRenamed,
-    Compatible,
-    Different,
-}
-
-/// A systematic renaming, `input_layernorm` → `ln1`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Renaming {
-    /// Name pattern on the left.
-    pub from: String,
-    /// Name pattern on the right.
-    pub to: String,
-    /// Tensors it holds for.
-    pub count: u64,
-}
-
-/// The architecture axis.
-#[derive(Clone, Debug)]
-pub struct Architecture {
-    /// The first that applies.
-    pub verdict: ArchitectureVerdict,
-    /// Always filled.
-    pub renamed: Vec<Renaming>,
-    /// Sentences: "layers: 4 and 3".
-    pub differences: Vec<String>,
 }
 
 /// What the tests could have seen.

@@ -106,7 +106,7 @@ pub fn combine(families: &[FamilyResult], ln_assignments_tried: f64) -> TraceEvi
     let spread = if is_unknown_graph(&all) {
         ln_p_of(&all, |trace| trace.ln_p)
     } else {
-        spread_ln_p(&split_halves(&all))
+        spread_ln_p(&all.iter().map(|family| family.trace.ln_p).collect::<Vec<f64>>())
     };
     TraceEvidence {
         n_tests: families.len(),
@@ -126,11 +126,6 @@ fn is_unknown_graph(families: &[&FamilyResult]) -> bool {
 fn ln_p_of(families: &[&FamilyResult], read: impl Fn(&Trace) -> f64) -> f64 {
     let ln_ps: Vec<f64> = families.iter().map(|family| read(&family.trace)).collect();
     if is_unknown_graph(families) { order_statistic_ln_p(&ln_ps) } else { fisher_ln_p(&ln_ps) }
-}
-
-/// For the spread, the token halves count as the one test they are.
-fn split_halves(families: &[&FamilyResult]) -> Vec<f64> {
-    families.iter().map(|family| family.trace.ln_p).collect()
 }
 
 fn z_of(families: &[&FamilyResult]) -> f64 {

@@ -6,7 +6,7 @@ use super::trace::Exchange;
 use super::units::Axis;
 use crate::align::{Alignment, PairedPart};
 use crate::canonical::{CanonicalModel, CanonicalPart, Group};
-use crate::roles::{Component, Expert, Graph, Part, Role};
+use crate::roles::{Component, Expert, Graph, Part};
 
 /// What the units are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,9 +87,8 @@ pub fn families(
         }
     }
     let mut found = Vec::new();
-    for ((component, layer, expert), parts) in &by_place {
-        let place =
-            Place { component: *component, layer: *layer, expert: *expert, left, right, alignment, parts };
+    for ((component, _, expert), parts) in &by_place {
+        let place = Place { component: *component, expert: *expert, left, right, alignment, parts };
         found.extend(place.mlp_units());
         found.extend(place.value_channels(graphs, Part::V, Part::O));
         found.extend(place.value_channels(graphs, Part::CrossV, Part::CrossO));
@@ -109,7 +108,6 @@ pub fn families(
 /// The pairs of one layer (and expert) by part.
 struct Place<'a> {
     component: Component,
-    layer: Option<u32>,
     expert: Expert,
     left: &'a CanonicalModel,
     right: &'a CanonicalModel,
@@ -241,11 +239,4 @@ fn tensor_rows(left: &CanonicalModel, right: &CanonicalModel, alignment: &Alignm
             members: vec![Member { pair: pair_idx, axis: Axis::Rows, blocks_per_group: 1 }],
         })
         .collect()
-}
-
-/// Role under which a family's own random stream is drawn.
-#[must_use]
-pub fn stream_label(role: Option<&Role>, kind: Kind, ordinal: usize) -> u64 {
-    let layer = role.and_then(|role| role.layer).map_or(0, |layer| u64::from(layer) + 1);
-    (ordinal as u64) << 40 | layer << 8 | kind as u64
 }

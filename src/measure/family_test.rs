@@ -75,11 +75,11 @@ pub fn test_family(
         let pair = &alignment.pairs[member.pair];
         let (part_l, part_r) = (&left.canonical.parts[pair.left], &right.canonical.parts[pair.right]);
         let features = draw_features(family, pair, part_r, budget, &mut rng);
-        let load = |model: Model<'_>, part: &CanonicalPart, rows: &[u64]| {
-            load_member(model, part, member.axis, &units, member.blocks_per_group, family, rows, meter)
+        let load = |part: &CanonicalPart, rows: &[u64]| {
+            load_member(part, member.axis, &units, member.blocks_per_group, family, rows, meter)
         };
-        let mut a = load(left, part_l, &features.0)?;
-        let mut b = load(right, part_r, &features.1)?;
+        let mut a = load(part_l, &features.0)?;
+        let mut b = load(part_r, &features.1)?;
         let (mean_a, mean_b) = (all_finite(&a), all_finite(&b));
         is_finite &= mean_a && mean_b;
         let mut sums = PairMoments::default();
@@ -115,7 +115,7 @@ pub fn test_family(
     if !is_finite || n < 2 {
         return Ok(outcome);
     }
-    let mut test = |scores: &[f32], label: u64| {
+    let test = |scores: &[f32], label: u64| {
         let mut rng = Rng::new(&[labels, &[label]].concat());
         let mut traces = |orders: &[u32]| permuted_traces::permuted_traces(backend, scores, n, orders);
         trace_test(scores, n, family.exchange, budget.max_permutations, &mut rng, &mut traces)
@@ -204,7 +204,6 @@ fn draw_features(
 
 #[expect(clippy::too_many_arguments, reason = "one call site; the arguments are the recipe of one matrix")]
 fn load_member(
-    model: Model<'_>,
     part: &CanonicalPart,
     axis: Axis,
     units: &[u64],
@@ -213,7 +212,6 @@ fn load_member(
     feature_rows: &[u64],
     meter: &ReadMeter,
 ) -> Result<Matrix, Error> {
-    let _ = model;
     if blocks_per_group == 1 {
         return load_units(&part.stored, axis, units, feature_rows, meter);
     }

@@ -4,7 +4,7 @@
 //! asymmetric: s = (max − min) / (2^bits − 1)); B must sit on it, and |B − A| ≤ s/2 plus the rounding of the stored types.
 //! A grid laid over a fine-tune fails the second condition.
 
-use crate::tensor::{Matrix, Values};
+use crate::tensor::{Dtype, Matrix, Values};
 
 /// A grid that explains every sampled group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,23 @@ pub struct LatticeFit {
     pub lattice: Lattice,
     /// Whether it was laid over A itself.
     pub over_a: bool,
+}
+
+/// Whether every element of b is the element of a rounded to b's type (bf16, f16), and b is coarser than a.
+#[must_use]
+pub fn rounds_to(a: &Matrix, b: &Matrix, dtype_b: Dtype) -> bool {
+    let round = |value: f32| match dtype_b {
+        Dtype::Bf16 => half::bf16::from_f32(value).to_f32(),
+        Dtype::F16 => half::f16::from_f32(value).to_f32(),
+        _ => f32::NAN,
+    };
+    let same_type = matches!(
+        (&a.values, &b.values),
+        (Values::Bf16(_), Values::Bf16(_)) | (Values::F16(_), Values::F16(_))
+    );
+    !same_type
+        && (a.n_rows, a.n_cols) == (b.n_rows, b.n_cols)
+        && (0..a.n_rows).all(|row| (0..a.n_cols).all(|col| round(a.at(row, col)) == b.at(row, col)))
 }
 
 /// Relative spacing of the type an element is stored in: half a unit in the last place.
@@ -167,6 +184,15 @@ mod tests {
             let fit = lattice_fit(&a, &quantise(&tuned, n_bits, group_size)).expect("a grid is there");
             assert_eq!((fit.lattice, fit.over_a), (wanted, false));
         }
+    }
+
+    #[test]
+    fn a_rounded_copy_is_recognised_in_one_direction() {
+        let a = noise(4, 64, 5);
+        let bits = (0..256).map(|i| half::bf16::from_f32(a.at(i / 64, i % 64)).to_bits()).collect();
+        let b = Matrix { n_rows: 4, n_cols: 64, values: Values::Bf16(bits), column_scale: None };
+        assert!(rounds_to(&a, &b, Dtype::Bf16));
+        assert!(!rounds_to(&b, &a, Dtype::F32) && !rounds_to(&a, &a, Dtype::F32));
     }
 
     #[test]
