@@ -9,12 +9,12 @@ use super::stages::PlainStage;
 use super::*;
 use crate::align::Alignment;
 use crate::canonical::{Group, LeftOut};
-use crate::evidence::{ALPHA, Likelihood, MAP_VERSION};
+use crate::evidence::{ALPHA, Likelihood, MAP_VERSION, agrees};
 use crate::measure::plain;
 use crate::reductions::PairMoments;
 use crate::roles::Component;
 use crate::verdict::architecture::Architecture;
-use crate::verdict::weights::{Decision, Facts, agrees};
+use crate::verdict::weights::{Decision, Facts, SHARED_ANSWERS, SHARED_TRAINING};
 
 /// All that the stages found.
 pub(super) struct Findings<'a> {
@@ -376,12 +376,23 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
         );
         add(1e3 * share, "agreement", "mlp", share, null, n_found > 0, says);
     }
+    if !facts.probes.is_empty() {
+        let n_layers = facts.probes.len();
+        let share = facts.probes.iter().map(|(_, _, a)| a.share()).sum::<f64>() / n_layers as f64;
+        let says = format!(
+            "{:.1} % of the MLP units answer the shared tokens alike, over {n_layers} layers; shared training leaves {:.0} % or more",
+            100.0 * share,
+            100.0 * SHARED_ANSWERS
+        );
+        let n_found = facts.probes.iter().filter(|(_, _, a)| agrees(a)).count();
+        add(1e3 * share, "probes", "mlp", share, 0.0, n_found > 0, says);
+    }
     if let Some(constants) = facts.constants {
         let says = format!(
             "{} gain and bias vectors, which start as constants, have a median centred cosine of {:.2}",
             constants.n_vectors, constants.median_cosine
         );
-        let is_for = constants.median_cosine >= 0.3;
+        let is_for = constants.median_cosine >= SHARED_TRAINING;
         add(
             constants.median_cosine.abs(),
             "trained-constants",
@@ -426,7 +437,7 @@ fn reasons(found: &Findings<'_>) -> Vec<String> {
     if shares_nothing {
         reasons.push(
             "not visible to this method: what a model learned from another's answers leaves no trace in weights; \
-             units reordered and rotated together are not tested yet"
+             attention heads and token tables in another basis are not tested"
                 .to_owned(),
         );
     }

@@ -4,7 +4,9 @@ use super::stages::PlainStage;
 use super::{ByComponent, Pair, Side};
 use crate::align::Alignment;
 use crate::canonical::Group;
-use crate::verdict::weights::{Decision, Facts, agrees};
+use crate::evidence::agrees;
+use crate::measure::agreement::Agreement;
+use crate::verdict::weights::{Decision, Facts};
 
 /// Explained shares.
 pub(super) struct Inherited {
@@ -62,9 +64,11 @@ pub(super) fn inherited(
     }
 }
 
-/// Mean agreeing share of the layers in which units find each other.
+/// Mean agreeing share of the layers in which units find each other, in the stored or in the token basis.
 fn mean_agreement(facts: &Facts<'_>) -> f64 {
-    let found: Vec<f64> =
-        facts.agreements.iter().filter(|(_, _, a)| agrees(a)).map(|(_, _, a)| a.share()).collect();
-    if found.is_empty() { 0.0 } else { found.iter().sum::<f64>() / facts.agreements.len() as f64 }
+    let mean = |found: &[(u32, u32, Agreement)]| {
+        let shares = found.iter().filter(|(_, _, a)| agrees(a)).map(|(_, _, a)| a.share());
+        shares.sum::<f64>() / found.len().max(1) as f64
+    };
+    mean(facts.agreements).max(mean(facts.probes))
 }

@@ -13,6 +13,7 @@ use crate::align::{Alignment, LayerMap, PairedPart, match_tokens, pair_parts};
 use crate::canonical::{self, CanonicalModel, CanonicalPart};
 use crate::checkpoint::Checkpoint;
 use crate::kernels::Backend;
+use crate::measure::agreement::Agreement;
 use crate::measure::{identify, layers};
 use crate::roles::{self, RoleMap};
 use crate::stream::ReadMeter;
@@ -166,13 +167,19 @@ pub fn compare(
     let plain = plain.or_sampled(&traced);
     let requantised = stages::requantised(&pair, &alignment, &plain, options, &meter, &mut clock)?;
     let agreements = stages::agreements(backend, &pair, &alignment, &traced, options, &meter, &mut clock)?;
+    let probes = stages::probes(backend, &pair, &alignment, &plain, options, &meter, &mut clock)?;
     let files = describe::files(&pair, options, &meter, &mut clock)?;
     for file in left.files.iter().chain(&right.files) {
         file.verify_unchanged().map_err(crate::stream::Error::from)?;
     }
 
     let combined = evidence::combine(&traced.families, alignment.ln_assignments_tried);
-    let likelihood = evidence::likelihood(combined.ln_p, options.prior);
+    // partners found in another order or basis weigh against the controls; the trace test is silent about them
+    let ln_weight = |found: &[(u32, u32, Agreement)]| -> f64 {
+        found.iter().map(|(_, _, agreement)| evidence::ln_weight(agreement)).sum()
+    };
+    let ln_p = combined.ln_p.min(ln_weight(&agreements)).min(ln_weight(&probes));
+    let likelihood = evidence::likelihood(ln_p, options.prior);
     let skipped = describe::skipped(&pair, &alignment, &plain);
     let facts = verdict::weights::Facts {
         equality: plain.equality(&pair, &alignment, options, skipped.is_empty()),
@@ -181,6 +188,7 @@ pub fn compare(
         trace: &combined,
         likelihood: likelihood.value,
         agreements: &agreements,
+        probes: &probes,
         constants: plain.trained_constants(&pair, &alignment),
         median_cosine: plain.median_cosine(&pair, &alignment),
         is_unknown_graph: traced.is_unknown_graph(),

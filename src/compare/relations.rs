@@ -4,10 +4,11 @@ use super::stages::PlainStage;
 use super::{Pair, Relation, Side};
 use crate::align::Alignment;
 use crate::canonical::Group;
+use crate::evidence::agrees;
 use crate::measure::families::Kind;
 use crate::numerics::median;
 use crate::roles::Component;
-use crate::verdict::weights::{Decision, Facts, Requantised, WeightsVerdict, agrees};
+use crate::verdict::weights::{Decision, Facts, Requantised, WeightsVerdict};
 
 /// Relations in a fixed order; none where no weights are shared.
 pub(super) fn relations(
@@ -48,6 +49,9 @@ pub(super) fn relations(
     }
     if let Some(detail) = permuted(facts) {
         add("units-permuted", detail);
+    }
+    if let Some(detail) = rotated(facts) {
+        add("residual-basis-changed", detail);
     }
     if matches!(decision.verdict, Derived | PartlyDerived) {
         if let Some(drift) = drift(alignment, decision, plain) {
@@ -111,6 +115,15 @@ fn permuted(facts: &Facts<'_>) -> Option<String> {
     let silent = facts.families.iter().any(|f| f.kind == Kind::MlpUnits && f.trace.ln_p > -7.0);
     (!moved.is_empty() && (silent || facts.families.iter().all(|f| f.kind != Kind::MlpUnits)))
         .then(|| format!("MLP units of {} layers found in another order", moved.len()))
+}
+
+/// Units that answer tokens alike although their weights do not look alike: the residual stream was permuted or rotated.
+fn rotated(facts: &Facts<'_>) -> Option<String> {
+    let by_answers = facts.probes.iter().filter(|(_, _, agreement)| agrees(agreement)).count();
+    let by_weights = facts.agreements.iter().any(|(_, _, agreement)| agrees(agreement));
+    (by_answers >= 2 && !by_weights).then(|| {
+        format!("units found by their answers to tokens in {by_answers} of {} layers", facts.probes.len())
+    })
 }
 
 /// Median relative L2 distance of the matrices of explained groups.

@@ -235,7 +235,7 @@ fn load_member(
 }
 
 /// γ of the norm that the matrix reads becomes its column factors.
-fn fold_gain(
+pub(super) fn fold_gain(
     model: Model<'_>,
     part: &CanonicalPart,
     matrix: &mut Matrix,

@@ -8,5 +8,6 @@ pub mod identify;
 pub mod lattice;
 pub mod layers;
 pub mod plain;
+pub mod probes;
 pub mod trace;
 pub mod units;
