@@ -1,1 +1,200 @@
 //! What this hardware can do, and which share of it each kernel reaches.
+//!
+//! Peaks and kernels are measured in the same run on seeded noise; every answer is checked against an f64
+//! definition on a sample before its speed is believed. Plain results: rendering is someone else's job.
+
+use std::time::Duration;
+
+use crate::kernels::Backend;
+
+/// A backend together with how it is to be called in the report.
+#[derive(Debug)]
+pub struct Device<'a> {
+    /// Where the kernels run.
+    pub backend: &'a Backend,
+    /// `cpu`, or the adapter's own name.
+    pub name: String,
+    /// Driver and version; empty on the CPU.
+    pub driver: String,
+    /// `avx2+fma`, `tile`, `small`, ….
+    pub tier: String,
+    /// A software adapter: its speed says nothing, only its answers count.
+    pub is_software: bool,
+}
+
+/// How long and with which data to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Seed of the noise.
+    pub seed: u64,
+    /// Fewest samples of each line.
+    pub min_samples: usize,
+    /// A line stops once it has its samples and this much time.
+    pub time_per_line: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { seed: 1, min_samples: 20, time_per_line: Duration::from_millis(500) }
+    }
+}
+
+/// What a rate counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// 10⁹ bytes a second.
+    GigabytesPerSecond,
+    /// 10¹² floating-point operations a second, a fused multiply-add being two.
+    TeraflopPerSecond,
+}
+
+impl Unit {
+    /// `GB/s` or `TFLOP/s`.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Unit::GigabytesPerSecond => "GB/s",
+            Unit::TeraflopPerSecond => "TFLOP/s",
+        }
+    }
+}
+
+/// Wall times of one line, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timing {
+    /// Half of the samples took no longer.
+    pub median_s: f64,
+    /// The fastest sample.
+    pub min_s: f64,
+    /// Median of |sample − median|.
+    pub mad_s: f64,
+    /// Samples taken after warming up.
+    pub n_samples: usize,
+    /// The median of the last third is more than 5 % above that of the first.
+    pub throttled: bool,
+}
+
+/// A limit of the device, measured in this run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Peak {
+    /// `fma f32`, `memory read`, `device copy`.
+    pub name: &'static str,
+    /// Rate of the median sample.
+    pub rate: f64,
+    /// Unit of `rate`.
+    pub unit: Unit,
+    /// How it was timed.
+    pub timing: Timing,
+}
+
+/// Shape of a matrix of a published model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// `llama_7b_mlp_up`, ….
+    pub name: &'static str,
+    /// Rows (outputs) of the model's matrix.
+    pub n_rows: usize,
+    /// Columns (inputs).
+    pub n_cols: usize,
+}
+
+/// The shapes of every run.
+pub const SHAPES: [Shape; 3] = [
+    Shape { name: "llama_7b_mlp_up", n_rows: 11008, n_cols: 4096 },
+    Shape { name: "llama_8b_attention_q", n_rows: 4096, n_cols: 4096 },
+    Shape { name: "yi_34b_mlp_up", n_rows: 20480, n_cols: 7168 },
+];
+
+/// What a kernel did with one shape.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The answer was right; this is its speed.
+    Measured {
+        /// Rate of the median sample.
+        rate: f64,
+        /// Unit of `rate`.
+        unit: Unit,
+        /// The peak that `rate` is a share of, and the share (1 = the peak); None where no such peak was measured.
+        peak: Option<(&'static str, f64)>,
+        /// How it was timed.
+        timing: Timing,
+        /// Largest relative error found against the f64 definition.
+        error: f64,
+        /// The largest that the arithmetic allows.
+        error_bound: f64,
+    },
+    /// The answer was wrong: no speed is given, and the run is a failure (exit code 6).
+    Withheld {
+        /// Largest relative error found.
+        error: f64,
+        /// The largest that the arithmetic allows.
+        error_bound: f64,
+    },
+    /// The device failed.
+    Failed {
+        /// Its error.
+        cause: String,
+    },
+}
+
+/// One line of the table: kernel × shape × element type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// `classify`, `moments`, `row_dots`, `all_pairs`, `permuted_traces`.
+    pub kernel: &'static str,
+    /// The model's matrix.
+    pub shape: Shape,
+    /// Rows that were really used, sampled where the whole would take minutes.
+    pub n_rows_used: usize,
+    /// Safetensors name of the element type, `BF16`, `F32`.
+    pub dtype: &'static str,
+    /// Speed, or why there is none.
+    pub outcome: Outcome,
+}
+
+/// Everything measured on one device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceReport {
+    /// `cpu`, or the adapter's own name.
+    pub name: String,
+    /// Driver and version; empty on the CPU.
+    pub driver: String,
+    /// `avx2+fma`, `tile`, `small`, ….
+    pub tier: String,
+    /// To be labelled "software, correctness only".
+    pub is_software: bool,
+    /// Threads of the host that took part.
+    pub n_threads: usize,
+    /// Limits measured in this run.
+    pub peaks: Vec<Peak>,
+    /// Kernels × shapes.
+    pub lines: Vec<Line>,
+}
+
+/// A whole run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BenchReport {
+    /// Crate version.
+    pub version: &'static str,
+    /// Seed of the noise.
+    pub seed: u64,
+    /// In the order asked for.
+    pub devices: Vec<DeviceReport>,
+}
+
+impl BenchReport {
+    /// Whether a value check failed or a device did: exit code 6.
+    #[must_use]
+    pub fn has_failures(&self) -> bool {
+        self.devices
+            .iter()
+            .flat_map(|device| &device.lines)
+            .any(|line| !matches!(line.outcome, Outcome::Measured { .. }))
+    }
+}
+
+/// Measures peaks and kernels of every device; `progress` gets a word before each line.
+#[must_use]
+pub fn run(_devices: &[Device<'_>], _options: &Options, _progress: &dyn Fn(&str)) -> BenchReport {
+    todo!()
+}
