@@ -1,7 +1,7 @@
 """Train and derive the family zoo: seven small language models whose family tree is known.
 
 usage: python scripts/make_zoo.py [OUT]          OUT defaults to zoo/ of this repository
-       python scripts/make_zoo.py /tmp/zoo --steps-divisor 50     a smoke run of two minutes
+       python scripts/make_zoo.py /tmp/zoo --steps-divisor 50     a smoke run of a minute
 
 needs: pip install torch numpy safetensors tokenizers             (CPU builds do; nothing else, no network)
 
@@ -405,6 +405,8 @@ def main():
             "loss": round(loss, 4),
             "unigram_loss": round(unigram_loss, 4),
         }
+        if parents:
+            truth[name]["parent_loss"] = round(held_out_loss(stored[parents[0]], corpus), 4)
         if args.steps_divisor == 1:
             assert loss < unigram_loss, f"{name} has not learned more than token frequencies"
 
@@ -422,8 +424,8 @@ def main():
     n = steps(300)
     weights = train(base, network, n, 5e-4, 3)
     add("finetune", weights, "A", ["base"], "derived", f"all parameters, {n} steps at 5e-4", network, 3)
-    weights = train_lora(base, network, n, 2e-3, 4)
-    add("lora", weights, "A", ["base"], "derived", f"LoRA of rank 8 on all block matrices, {n} steps at 2e-3, merged", network, 4)
+    weights = train_lora(base, network, n, 5e-4, 4)
+    add("lora", weights, "A", ["base"], "derived", f"LoRA of rank 8 on all block matrices, {n} steps at 5e-4, merged", network, 4)
     n = steps(100)
     weights = train(drop_layer(base, 2), general, n, 5e-4, 5)
     add("layer-dropped", weights, "A", ["base"], "derived", f"layer 2 of 0..3 removed, healed by {n} steps at 5e-4", general, 5)
