@@ -1,1 +1,7 @@
 //! Evidence becomes the two verdicts, with reasons for and against.
+
+mod architecture;
+mod renaming;
+mod shapes;
+
+pub use architecture::{Architecture, ArchitectureVerdict, Described, Renaming, compare_architectures};
