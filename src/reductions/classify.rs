@@ -16,3 +16,16 @@ pub struct ClassCounts {
     /// Wrapping sum of the raw 32-bit little-endian words (a short tail is zero-padded): the canary of uploads.
     pub checksum: u32,
 }
+
+impl ClassCounts {
+    /// Adds the counts of another run. The checksum is that of both runs end to end if the first one ended on a
+    /// whole 32-bit word.
+    pub fn add(&mut self, other: &ClassCounts) {
+        self.n_elements += other.n_elements;
+        self.n_nan += other.n_nan;
+        self.n_inf += other.n_inf;
+        self.n_zero += other.n_zero;
+        self.n_subnormal += other.n_subnormal;
+        self.checksum = self.checksum.wrapping_add(other.checksum);
+    }
+}

@@ -30,3 +30,21 @@ pub struct PairMoments {
     /// max |a − b|.
     pub max_abs_diff: f32,
 }
+
+impl PairMoments {
+    /// Adds the sums of another run.
+    pub fn add(&mut self, other: &PairMoments) {
+        self.n_elements += other.n_elements;
+        self.n_non_finite_a += other.n_non_finite_a;
+        self.n_non_finite_b += other.n_non_finite_b;
+        self.n_equal += other.n_equal;
+        self.n_same_sign += other.n_same_sign;
+        self.sum_a += other.sum_a;
+        self.sum_b += other.sum_b;
+        self.sum_aa += other.sum_aa;
+        self.sum_bb += other.sum_bb;
+        self.sum_ab += other.sum_ab;
+        self.sum_abs_diff += other.sum_abs_diff;
+        self.max_abs_diff = self.max_abs_diff.max(other.max_abs_diff);
+    }
+}

@@ -1,11 +1,22 @@
 //! A work list becomes numbers: positioned reads in parallel, bounded memory whatever the size of the model.
 
+mod ahead;
+mod digest;
+mod gather;
+mod plan;
+mod rows;
+mod workers;
+
+pub use digest::digest;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use self::plan::{Sizes, Walk};
+use self::workers::Done;
 use crate::gpu;
-use crate::kernels::Backend;
-use crate::reductions::{ClassCounts, PairMoments};
+use crate::kernels::{self, Backend};
+use crate::reductions::{ClassCounts, Elements, PairMoments};
 use crate::source::{self, Source};
 use crate::tensor::{Dtype, Matrix, View};
 
@@ -67,30 +78,96 @@ pub enum Error {
     Gpu(#[from] gpu::Error),
 }
 
+/// Chunks of 256 KiB: both sides of one stay in a core's cache between the read and the sums.
+const CPU_SIZES: Sizes = Sizes { chunk_bytes: 256 << 10, chunks_per_task: 32 };
+
+/// Chunks of 8 MiB: large enough for one upload and dispatch.
+const GPU_SIZES: Sizes = Sizes { chunk_bytes: 8 << 20, chunks_per_task: 1 };
+
+fn sizes(backend: &Backend) -> Sizes {
+    match backend {
+        Backend::Cpu(_) => CPU_SIZES,
+        Backend::Gpu(_) => GPU_SIZES,
+    }
+}
+
 /// Moments of every item, in order; bytes are read once, in parallel, and reduced in tensor order.
+///
+/// `progress` gets the bytes of both sides done so far.
 ///
 /// # Errors
 /// A read failed, or the GPU did.
 pub fn pair_moments(
-    _backend: &Backend,
-    _items: &[WorkItem],
-    _meter: &ReadMeter,
-    _progress: &(dyn Fn(u64) + Sync),
+    backend: &Backend,
+    items: &[WorkItem],
+    meter: &ReadMeter,
+    progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<PairMoments>, Error> {
-    todo!()
+    let sizes = sizes(backend);
+    let walks: Vec<Walk<'_>> = items.iter().map(|item| Walk::of_pair(item, sizes)).collect();
+    let tasks = plan::tasks(&walks, sizes);
+    let done = Done::new(progress);
+    let of_tasks = match backend {
+        Backend::Cpu(cpu) => {
+            workers::run(&walks, &tasks, meter, &done, |total: &mut PairMoments, idx, sides| {
+                let item = &items[idx];
+                total.add(&cpu.moments(elements(&item.left, &sides[0]), elements(&item.right, &sides[1])));
+            })?
+        }
+        Backend::Gpu(_) => {
+            ahead::run(&walks, &tasks, meter, &done, |total: &mut PairMoments, idx, sides| {
+                let item = &items[idx];
+                let (a, b) = (elements(&item.left, &sides[0]), elements(&item.right, &sides[1]));
+                total.add(&kernels::moments::moments(backend, a, b)?);
+                Ok(())
+            })?
+        }
+    };
+    let mut totals = vec![PairMoments::default(); items.len()];
+    for (task, of_task) in tasks.iter().zip(&of_tasks) {
+        totals[task.walk_idx].add(of_task);
+    }
+    Ok(totals)
 }
 
-/// Class counts of every view, in order.
+/// Class counts of every view, in order. Of a transposed matrix the checksum is that of the stored order.
+///
+/// `progress` gets the bytes done so far.
 ///
 /// # Errors
 /// A read failed, or the GPU did.
 pub fn class_counts(
-    _backend: &Backend,
-    _items: &[StoredView],
-    _meter: &ReadMeter,
-    _progress: &(dyn Fn(u64) + Sync),
+    backend: &Backend,
+    items: &[StoredView],
+    meter: &ReadMeter,
+    progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<ClassCounts>, Error> {
-    todo!()
+    let sizes = sizes(backend);
+    let walks: Vec<Walk<'_>> = items.iter().map(|stored| Walk::of_view(stored, sizes)).collect();
+    let tasks = plan::tasks(&walks, sizes);
+    let done = Done::new(progress);
+    let of_tasks = match backend {
+        Backend::Cpu(cpu) => {
+            workers::run(&walks, &tasks, meter, &done, |total: &mut ClassCounts, idx, sides| {
+                total.add(&cpu.classify(elements(&items[idx], &sides[0])));
+            })?
+        }
+        Backend::Gpu(_) => {
+            ahead::run(&walks, &tasks, meter, &done, |total: &mut ClassCounts, idx, sides| {
+                total.add(&kernels::classify::classify(backend, elements(&items[idx], &sides[0]))?);
+                Ok(())
+            })?
+        }
+    };
+    let mut totals = vec![ClassCounts::default(); items.len()];
+    for (task, of_task) in tasks.iter().zip(&of_tasks) {
+        totals[task.walk_idx].add(of_task);
+    }
+    Ok(totals)
+}
+
+fn elements<'a>(stored: &StoredView, bytes: &'a [u8]) -> Elements<'a> {
+    Elements { dtype: stored.dtype, bytes }
 }
 
 /// The given canonical rows and the given range of canonical columns, as a dense matrix in the stored type
@@ -99,10 +176,10 @@ pub fn class_counts(
 /// # Errors
 /// A read failed.
 pub fn read_rows(
-    _stored: &StoredView,
-    _rows: &[u64],
-    _columns: std::ops::Range<u64>,
-    _meter: &ReadMeter,
+    stored: &StoredView,
+    rows: &[u64],
+    columns: std::ops::Range<u64>,
+    meter: &ReadMeter,
 ) -> Result<Matrix, Error> {
-    todo!()
+    rows::read_rows(stored, rows, columns, meter)
 }

@@ -1,0 +1,104 @@
+//! Rows of a matrix become packed panels: decoded, scaled to length 1, laid out for the register tile.
+
+use super::decode::decode_row;
+use super::simd::{self, Level};
+use crate::tensor::Matrix;
+
+/// Columns of a matrix that are decoded together while packing: a line of L1 per row of a strip.
+const GROUP_COLUMNS: usize = 64;
+
+/// Two factors whose product is 1/‖row‖; two, because one f32 overflows for very short rows. None for a row without
+/// direction: all zeros, or with a NaN or Inf in it.
+pub(super) type Factors = Option<[f32; 2]>;
+
+/// The factors of every row.
+pub(super) fn factors(level: Level, matrix: &Matrix) -> Vec<Factors> {
+    super::row_dots::row_dots(level, matrix, matrix)
+        .into_iter()
+        .enumerate()
+        .map(|(row, dots)| factors_of(level, matrix, row, dots.aa))
+        .collect()
+}
+
+fn factors_of(level: Level, matrix: &Matrix, row: usize, f32_squares: f64) -> Factors {
+    // outside this range f32 squares have overflowed or vanished: sum again in f64
+    let squares = if f32_squares > 1e-30 && f32_squares < 1e38 {
+        f32_squares
+    } else {
+        squares_in_f64(level, matrix, row)
+    };
+    if squares == 0.0 || !squares.is_finite() {
+        return None;
+    }
+    let inverse = squares.sqrt().recip();
+    // a power of two, so that the second factor alone is rounded
+    let shift: f64 = if inverse > 2f64.powi(100) {
+        2f64.powi(100)
+    } else if inverse < 2f64.powi(-100) {
+        2f64.powi(-100)
+    } else {
+        1.0
+    };
+    Some([shift as f32, (inverse / shift) as f32])
+}
+
+fn squares_in_f64(level: Level, matrix: &Matrix, row: usize) -> f64 {
+    let mut values = [0.0_f32; 256];
+    let mut total = 0.0;
+    for first_col in (0..matrix.n_cols).step_by(values.len()) {
+        let n = values.len().min(matrix.n_cols - first_col);
+        decode_row(level, matrix, row, first_col, &mut values[..n]);
+        total += values[..n].iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>();
+    }
+    total
+}
+
+/// Packs `n_rows` rows from `first_row` on and the columns from `first_col` on into strips of WIDTH rows; a strip holds
+/// `n_cols` groups of WIDTH elements, one of each of its rows. Rows beyond the matrix and rows without direction are 0.
+pub(super) fn pack<const WIDTH: usize>(
+    level: Level,
+    matrix: &Matrix,
+    factors: &[Factors],
+    first_row: usize,
+    columns: std::ops::Range<usize>,
+    packed: &mut [f32],
+) {
+    let strip_len = columns.len() * WIDTH;
+    for (strip, out) in packed.chunks_exact_mut(strip_len.max(1)).enumerate() {
+        let strip_row = first_row + strip * WIDTH;
+        simd::vectorised(level, || {
+            pack_strip::<WIDTH>(level, matrix, factors, strip_row, columns.clone(), out);
+        });
+    }
+}
+
+#[inline(always)]
+fn pack_strip<const WIDTH: usize>(
+    level: Level,
+    matrix: &Matrix,
+    factors: &[Factors],
+    first_row: usize,
+    columns: std::ops::Range<usize>,
+    packed: &mut [f32],
+) {
+    let mut values = [[0.0_f32; GROUP_COLUMNS]; WIDTH];
+    for (group, out) in packed.chunks_mut(GROUP_COLUMNS * WIDTH).enumerate() {
+        let n = out.len() / WIDTH;
+        let first_col = columns.start + group * GROUP_COLUMNS;
+        for (row, values) in (first_row..).zip(&mut values) {
+            let Some([first, second]) = factors.get(row).copied().flatten() else {
+                values.fill(0.0);
+                continue;
+            };
+            decode_row(level, matrix, row, first_col, &mut values[..n]);
+            for value in &mut values[..n] {
+                *value = *value * first * second;
+            }
+        }
+        for (col, out) in out.as_chunks_mut::<WIDTH>().0.iter_mut().enumerate() {
+            for (value, values) in out.iter_mut().zip(&values) {
+                *value = values[col];
+            }
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! The innermost loops, once for every machine and once with AVX2, FMA and F16C; the choice is made at run time.
+//!
+//! The only file of the CPU backend with `unsafe`: calls of functions that need instructions (a [`Level`] is proof
+//! that the machine has them) and loads through pointers (each preceded by the length check that covers it).
+#![expect(unsafe_code, reason = "instructions chosen at run time; each block gives its reason")]
+
+use super::moments::BlockSums;
+use super::{decode, portable};
+
+/// Rows of the register tile of the matrix product.
+pub(super) const TILE_ROWS: usize = 6;
+/// Columns of the register tile.
+pub(super) const TILE_COLUMNS: usize = 16;
+
+/// What the machine can run. Only [`Level::detect`] makes the fast one, so holding it is proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Level(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+}
+
+impl Level {
+    pub(super) fn detect() -> Level {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+        {
+            return Level(Kind::Avx2);
+        }
+        Level(Kind::Portable)
+    }
+
+    pub(super) fn portable() -> Level {
+        Level(Kind::Portable)
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self.0 {
+            // the vector unit that every 64-bit Arm has; the compiler uses it for the portable loops
+            Kind::Portable if cfg!(target_arch = "aarch64") => "neon",
+            Kind::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => "avx2+fma",
+        }
+    }
+}
+
+/// Runs a loop that the compiler may vectorise with everything the machine has. Worth it only where the loop is
+/// inlined into `run`.
+pub(super) fn vectorised<R>(level: Level, run: impl FnOnce() -> R) -> R {
+    match level.0 {
+        Kind::Portable => run(),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Kind::Avx2` exists only where `detect` found the features
+        Kind::Avx2 => unsafe { avx2::run(run) },
+    }
+}
+
+/// Calls the AVX2 or the portable version of a function of the same name.
+macro_rules! by_level {
+    ($level:expr, $name:ident ( $($argument:expr),* )) => {
+        match $level.0 {
+            Kind::Portable => portable::$name($($argument),*),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `Kind::Avx2` exists only where `detect` found the features
+            Kind::Avx2 => unsafe { avx2::$name($($argument),*) },
+        }
+    };
+}
+
+/// Sums over a block of at most 4,096 pairs of packed bf16.
+pub(super) fn moments_bf16(level: Level, a: &[u8], b: &[u8]) -> BlockSums {
+    by_level!(level, moments_bf16(a, b))
+}
+
+/// Sums over a block of at most 4,096 pairs of packed f16.
+pub(super) fn moments_f16(level: Level, a: &[u8], b: &[u8]) -> BlockSums {
+    by_level!(level, moments_f16(a, b))
+}
+
+/// Sums over a block of at most 4,096 pairs of f32 as stored.
+pub(super) fn moments_f32(level: Level, a: &[u8], b: &[u8]) -> BlockSums {
+    by_level!(level, moments_f32(a, b))
+}
+
+/// Sums over a block of at most 4,096 pairs of f32 in memory.
+pub(super) fn moments_values(level: Level, a: &[f32], b: &[f32]) -> BlockSums {
+    by_level!(level, moments_f32(bytemuck::cast_slice(a), bytemuck::cast_slice(b)))
+}
+
+/// Σab, Σa², Σb² of at most 4,096 pairs.
+pub(super) fn dots(level: Level, a: &[f32], b: &[f32]) -> [f64; 3] {
+    by_level!(level, dots(a, b))
+}
+
+/// Packed f16 elements to f32; NaN where `bytes` ends before `out`.
+pub(super) fn decode_f16(level: Level, bytes: &[u8], out: &mut [f32]) {
+    by_level!(level, decode_f16(bytes, out));
+}
+
+/// f16 bit patterns to f32, as many as both slices have.
+pub(super) fn decode_f16_words(level: Level, words: &[u16], out: &mut [f32]) {
+    let n = words.len().min(out.len());
+    if cfg!(target_endian = "little") {
+        decode_f16(level, bytemuck::cast_slice(&words[..n]), &mut out[..n]);
+    } else {
+        for (value, &bits) in out.iter_mut().zip(words) {
+            *value = decode::f16(bits);
+        }
+    }
+}
+
+/// Adds A·Bᵀ of two packed strips to a register tile of `c`.
+///
+/// `a` holds k × [`TILE_ROWS`], `b` k × [`TILE_COLUMNS`] elements; row i of the tile starts at `c[i * row_stride]`.
+pub(super) fn multiply_tile(level: Level, a: &[f32], b: &[f32], c: &mut [f32], row_stride: usize) {
+    let k = a.len() / TILE_ROWS;
+    assert!(b.len() >= k * TILE_COLUMNS, "the strips of a tile are equally deep");
+    assert!(c.len() >= (TILE_ROWS - 1) * row_stride + TILE_COLUMNS, "a tile lies inside its matrix");
+    by_level!(level, multiply_tile(k, a, b, c, row_stride));
+}
+
+/// Ten independent chains of fused multiply-adds; returns the operations done and the sum of the chains.
+pub(super) fn fma_chains(level: Level, n_rounds: u64) -> (u64, f32) {
+    by_level!(level, fma_chains(n_rounds))
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    //! Every function here needs AVX2, FMA and F16C.
+
+    use std::arch::x86_64::{
+        __m256, __m256i, _CMP_EQ_OQ, _mm_loadu_si128, _mm256_add_epi16, _mm256_add_epi32, _mm256_add_ps,
+        _mm256_and_ps, _mm256_and_si256, _mm256_broadcast_ss, _mm256_castps_si256, _mm256_castsi256_ps,
+        _mm256_cmp_ps, _mm256_cmpeq_epi16, _mm256_cmpeq_epi32, _mm256_cvtph_ps, _mm256_fmadd_ps,
+        _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_ps, _mm256_min_epu16,
+        _mm256_min_epu32, _mm256_or_si256, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
+        _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi32, _mm256_srai_epi16, _mm256_srai_epi32,
+        _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_ps, _mm256_xor_si256,
+    };
+
+    use super::{BlockSums, TILE_COLUMNS, TILE_ROWS};
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn run<R>(run: impl FnOnce() -> R) -> R {
+        run()
+    }
+
+    /// Eight lanes of every sum.
+    struct Sums {
+        a: __m256,
+        b: __m256,
+        aa: __m256,
+        bb: __m256,
+        ab: __m256,
+        abs_diff: __m256,
+        max_abs_diff: __m256,
+        /// Lanes count down: a true comparison is −1.
+        n_equal: __m256i,
+        /// As `n_equal`; pairs of different sign or with a zero.
+        n_other_sign: __m256i,
+    }
+
+    impl Sums {
+        #[inline]
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn zero() -> Sums {
+            let zero = _mm256_setzero_ps();
+            Sums {
+                a: zero,
+                b: zero,
+                aa: zero,
+                bb: zero,
+                ab: zero,
+                abs_diff: zero,
+                max_abs_diff: zero,
+                n_equal: _mm256_setzero_si256(),
+                n_other_sign: _mm256_setzero_si256(),
+            }
+        }
+
+        /// Everything but the signs, for eight pairs.
+        #[inline]
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn add(&mut self, a: __m256, b: __m256) {
+            let magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fff_ffff));
+            let difference = _mm256_and_ps(_mm256_sub_ps(a, b), magnitude);
+            self.a = _mm256_add_ps(self.a, a);
+            self.b = _mm256_add_ps(self.b, b);
+            self.aa = _mm256_fmadd_ps(a, a, self.aa);
+            self.bb = _mm256_fmadd_ps(b, b, self.bb);
+            self.ab = _mm256_fmadd_ps(a, b, self.ab);
+            self.abs_diff = _mm256_add_ps(self.abs_diff, difference);
+            self.max_abs_diff = _mm256_max_ps(self.max_abs_diff, difference);
+            let equal = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_EQ_OQ>(a, b));
+            self.n_equal = _mm256_add_epi32(self.n_equal, equal);
+        }
+
+        /// Signs of sixteen pairs of 16-bit floats.
+        ///
+        /// Shifting out the sign leaves 0 only for zeros; a sign that differs stays in bit 15 of the xor.
+        #[inline]
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn add_signs_16(&mut self, a: __m256i, b: __m256i) {
+            let smaller = _mm256_min_epu16(_mm256_add_epi16(a, a), _mm256_add_epi16(b, b));
+            let has_zero = _mm256_cmpeq_epi16(smaller, _mm256_setzero_si256());
+            let other = _mm256_srai_epi16::<15>(_mm256_or_si256(_mm256_xor_si256(a, b), has_zero));
+            // 16-bit truth values (−1) times 1, added in pairs: 32-bit counters
+            let pairs = _mm256_madd_epi16(other, _mm256_set1_epi16(1));
+            self.n_other_sign = _mm256_add_epi32(self.n_other_sign, pairs);
+        }
+
+        /// Signs of eight pairs of f32.
+        #[inline]
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn add_signs_32(&mut self, a: __m256, b: __m256) {
+            let (a, b) = (_mm256_castps_si256(a), _mm256_castps_si256(b));
+            let smaller = _mm256_min_epu32(_mm256_add_epi32(a, a), _mm256_add_epi32(b, b));
+            let has_zero = _mm256_cmpeq_epi32(smaller, _mm256_setzero_si256());
+            let other = _mm256_srai_epi32::<31>(_mm256_or_si256(_mm256_xor_si256(a, b), has_zero));
+            self.n_other_sign = _mm256_add_epi32(self.n_other_sign, other);
+        }
+
+        /// Adds the lanes, in order; `n_pairs` without the `n_padding` zeros that filled the last vector.
+        #[inline]
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn finish(&self, n_pairs: usize, n_padding: usize) -> BlockSums {
+            let n_equal = count(self.n_equal) - n_padding;
+            let n_same_sign = n_pairs + n_padding - count(self.n_other_sign);
+            BlockSums {
+                n_equal: u32::try_from(n_equal).unwrap_or(u32::MAX),
+                n_same_sign: u32::try_from(n_same_sign).unwrap_or(u32::MAX),
+                a: sum(self.a),
+                b: sum(self.b),
+                aa: sum(self.aa),
+                bb: sum(self.bb),
+                ab: sum(self.ab),
+                abs_diff: sum(self.abs_diff),
+                max_abs_diff: lanes(self.max_abs_diff).into_iter().fold(0.0, f32::max),
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn lanes(vector: __m256) -> [f32; 8] {
+        let mut lanes = [0.0; 8];
+        // SAFETY: `lanes` is 32 bytes long
+        unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), vector) };
+        lanes
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn sum(vector: __m256) -> f64 {
+        lanes(vector).into_iter().map(f64::from).sum()
+    }
+
+    /// How often lanes that count down were stepped.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn count(vector: __m256i) -> usize {
+        let mut lanes = [0_i32; 8];
+        // SAFETY: `lanes` is 32 bytes long
+        unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), vector) };
+        lanes.into_iter().map(|lane| usize::try_from(-lane).unwrap_or(0)).sum()
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn load(bytes: &[u8; 32]) -> __m256i {
+        // SAFETY: 32 bytes, and the load needs no alignment
+        unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+    }
+
+    /// Runs `step` on every 32 bytes of both runs, the last ones padded with zeros, and finishes the sums.
+    macro_rules! over_vectors {
+        ($a:ident, $b:ident, $element_bytes:literal, |$sums:ident, $x:ident, $y:ident| $step:block) => {{
+            let n_bytes = $a.len().min($b.len());
+            let (a_vectors, a_tail) = $a[..n_bytes].as_chunks::<32>();
+            let (b_vectors, b_tail) = $b[..n_bytes].as_chunks::<32>();
+            let mut $sums = Sums::zero();
+            for (x, y) in a_vectors.iter().zip(b_vectors) {
+                let ($x, $y) = (load(x), load(y));
+                $step
+            }
+            let mut n_padding = 0;
+            if !a_tail.is_empty() {
+                let (mut x, mut y) = ([0; 32], [0; 32]);
+                x[..a_tail.len()].copy_from_slice(a_tail);
+                y[..b_tail.len()].copy_from_slice(b_tail);
+                n_padding = (32 - a_tail.len()) / $element_bytes;
+                let ($x, $y) = (load(&x), load(&y));
+                $step
+            }
+            $sums.finish(n_bytes / $element_bytes, n_padding)
+        }};
+    }
+
+    /// A bf16 is the upper half of an f32: shifting gives the even elements, masking the odd ones.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn moments_bf16(a: &[u8], b: &[u8]) -> BlockSums {
+        let upper = _mm256_set1_epi32(0xffff_0000_u32.cast_signed());
+        over_vectors!(a, b, 2, |sums, x, y| {
+            let a_even = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(x));
+            let b_even = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(y));
+            sums.add(a_even, b_even);
+            let a_odd = _mm256_castsi256_ps(_mm256_and_si256(x, upper));
+            let b_odd = _mm256_castsi256_ps(_mm256_and_si256(y, upper));
+            sums.add(a_odd, b_odd);
+            sums.add_signs_16(x, y);
+        })
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn moments_f16(a: &[u8], b: &[u8]) -> BlockSums {
+        over_vectors!(a, b, 2, |sums, x, y| {
+            let (a_halves, b_halves) = (halves(x), halves(y));
+            sums.add(a_halves[0], b_halves[0]);
+            sums.add(a_halves[1], b_halves[1]);
+            sums.add_signs_16(x, y);
+        })
+    }
+
+    /// Sixteen f16 as two vectors of f32.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn halves(words: __m256i) -> [__m256; 2] {
+        use std::arch::x86_64::{_mm256_castsi256_si128, _mm256_extracti128_si256};
+        [
+            _mm256_cvtph_ps(_mm256_castsi256_si128(words)),
+            _mm256_cvtph_ps(_mm256_extracti128_si256::<1>(words)),
+        ]
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn moments_f32(a: &[u8], b: &[u8]) -> BlockSums {
+        over_vectors!(a, b, 4, |sums, x, y| {
+            let (a, b) = (_mm256_castsi256_ps(x), _mm256_castsi256_ps(y));
+            sums.add(a, b);
+            sums.add_signs_32(a, b);
+        })
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn dots(a: &[f32], b: &[f32]) -> [f64; 3] {
+        let n = a.len().min(b.len());
+        let (a_vectors, a_tail) = a[..n].as_chunks::<8>();
+        let (b_vectors, b_tail) = b[..n].as_chunks::<8>();
+        let mut sums = [[_mm256_setzero_ps(); 3]; 2];
+        for (index, (x, y)) in a_vectors.iter().zip(b_vectors).enumerate() {
+            // SAFETY: each array holds eight elements, and the load needs no alignment
+            let (x, y) = unsafe { (_mm256_loadu_ps(x.as_ptr()), _mm256_loadu_ps(y.as_ptr())) };
+            let [ab, aa, bb] = &mut sums[index % 2];
+            *ab = _mm256_fmadd_ps(x, y, *ab);
+            *aa = _mm256_fmadd_ps(x, x, *aa);
+            *bb = _mm256_fmadd_ps(y, y, *bb);
+        }
+        let mut totals = [0, 1, 2].map(|which| sum(sums[0][which]) + sum(sums[1][which]));
+        for (&x, &y) in a_tail.iter().zip(b_tail) {
+            let (x, y) = (f64::from(x), f64::from(y));
+            totals[0] += x * y;
+            totals[1] += x * x;
+            totals[2] += y * y;
+        }
+        totals
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn decode_f16(bytes: &[u8], out: &mut [f32]) {
+        let (vectors, _) = bytes.as_chunks::<16>();
+        let (eights, _) = out.as_chunks_mut::<8>();
+        let n_vectors = vectors.len().min(eights.len());
+        for (eight, vector) in eights.iter_mut().zip(vectors) {
+            // SAFETY: 16 bytes are read and 32 written, without need of alignment
+            unsafe {
+                let words = _mm_loadu_si128(vector.as_ptr().cast());
+                _mm256_storeu_ps(eight.as_mut_ptr(), _mm256_cvtph_ps(words));
+            }
+        }
+        super::portable::decode_f16(&bytes[n_vectors * 16..], &mut out[n_vectors * 8..]);
+    }
+
+    /// Twelve accumulators, two vectors of `b` and one broadcast of `a`: fifteen of the sixteen registers.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn multiply_tile(k: usize, a: &[f32], b: &[f32], c: &mut [f32], row_stride: usize) {
+        let (a_columns, _) = a.as_chunks::<TILE_ROWS>();
+        let (b_rows, _) = b.as_chunks::<TILE_COLUMNS>();
+        let mut sums = [[_mm256_setzero_ps(); 2]; TILE_ROWS];
+        for (a_column, b_row) in a_columns[..k].iter().zip(&b_rows[..k]) {
+            // SAFETY: `b_row` holds sixteen elements, and the load needs no alignment
+            let (left, right) =
+                unsafe { (_mm256_loadu_ps(b_row.as_ptr()), _mm256_loadu_ps(b_row.as_ptr().add(8))) };
+            for (row_sums, value) in sums.iter_mut().zip(a_column) {
+                let value = _mm256_broadcast_ss(value);
+                row_sums[0] = _mm256_fmadd_ps(value, left, row_sums[0]);
+                row_sums[1] = _mm256_fmadd_ps(value, right, row_sums[1]);
+            }
+        }
+        for (row, row_sums) in sums.iter().enumerate() {
+            let row = &mut c[row * row_stride..row * row_stride + TILE_COLUMNS];
+            // SAFETY: `row` holds sixteen elements, and neither load nor store needs alignment
+            unsafe {
+                let (left, right) = (row.as_mut_ptr(), row.as_mut_ptr().add(8));
+                _mm256_storeu_ps(left, _mm256_add_ps(_mm256_loadu_ps(left), row_sums[0]));
+                _mm256_storeu_ps(right, _mm256_add_ps(_mm256_loadu_ps(right), row_sums[1]));
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn fma_chains(n_rounds: u64) -> (u64, f32) {
+        let (factor, term) = (_mm256_set1_ps(0.999_9), _mm256_set1_ps(1e-4));
+        let mut chains =
+            [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9].map(|start| _mm256_set1_ps(start));
+        for _ in 0..n_rounds {
+            for chain in &mut chains {
+                *chain = _mm256_fmadd_ps(*chain, factor, term);
+            }
+        }
+        let total: f64 = chains.into_iter().map(|chain| sum(chain)).sum();
+        (n_rounds * 10 * 8 * 2, total as f32)
+    }
+}
