@@ -68,13 +68,27 @@ pub(super) struct Cli {
 #[derive(Debug, Args)]
 pub(super) struct Common {
     /// Print verdict words only, and no progress
-    #[arg(short, long, global = true, env = "COGNATE_QUIET", hide_env_values = true, conflicts_with = "verbose")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "COGNATE_QUIET",
+        hide_env_values = true,
+        conflicts_with = "verbose"
+    )]
     pub(super) quiet: bool,
     /// List everything that the report would shorten
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(super) verbose: u8,
     /// When to use colour; NO_COLOR, CLICOLOR_FORCE and TERM=dumb hold
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "COGNATE_COLOR", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        env = "COGNATE_COLOR",
+        hide_env_values = true
+    )]
     pub(super) color: When,
     /// No progress bar; also CI or HF_HUB_DISABLE_PROGRESS_BARS=1
     #[arg(long, global = true, env = "COGNATE_NO_PROGRESS", hide_env_values = true)]
@@ -153,7 +167,13 @@ pub(super) struct Compare {
     #[arg(long, value_name = "VERDICT,…", value_delimiter = ',', conflicts_with = "only")]
     pub(super) expect: Vec<VerdictWord>,
     /// What a gate makes of an inconclusive verdict (fail: exit code 5)
-    #[arg(long, value_name = "WHAT", default_value = "fail", env = "COGNATE_INCONCLUSIVE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "fail",
+        env = "COGNATE_INCONCLUSIVE",
+        hide_env_values = true
+    )]
     pub(super) inconclusive: Inconclusive,
     /// Exit code 0 even if tensors had to be skipped
     #[arg(long, env = "COGNATE_ALLOW_PARTIAL", hide_env_values = true)]
@@ -266,7 +286,6 @@ pub(super) struct Schema {
 
 /// Verbs with a schema.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-#[expect(missing_docs, reason = "names of verbs")]
 pub(super) enum SchemaVerb {
     Compare,
     Inspect,
@@ -310,7 +329,6 @@ pub(super) enum ShortFormat {
 
 /// When to do something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "words of the command line")]
 pub(super) enum When {
     Auto,
     Always,
@@ -319,7 +337,6 @@ pub(super) enum When {
 
 /// Where to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "words of the command line")]
 pub(super) enum BackendWord {
     Auto,
     Gpu,
@@ -328,7 +345,6 @@ pub(super) enum BackendWord {
 
 /// What a gate makes of an inconclusive verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "words of the command line")]
 pub(super) enum Inconclusive {
     Pass,
     Fail,

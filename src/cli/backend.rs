@@ -25,8 +25,12 @@ pub(super) struct Chosen {
 pub(super) fn open(args: &BackendArgs) -> Result<Chosen, Failure> {
     set_threads(args.threads)?;
     match (args.backend, &args.gpu) {
-        (BackendWord::Cpu, Some(_)) => Err(failure::usage("--gpu and --backend cpu exclude each other".to_owned())),
-        (BackendWord::Cpu, None) => Ok(Chosen { backend: cpu(), why: "the CPU was asked for".to_owned(), is_auto: false }),
+        (BackendWord::Cpu, Some(_)) => {
+            Err(failure::usage("--gpu and --backend cpu exclude each other".to_owned()))
+        }
+        (BackendWord::Cpu, None) => {
+            Ok(Chosen { backend: cpu(), why: "the CPU was asked for".to_owned(), is_auto: false })
+        }
         (_, Some(name)) => asked(&gpu::Choice::Named(name.clone())),
         (BackendWord::Gpu, None) => asked(&gpu::Choice::Any),
         (BackendWord::Auto, None) => Ok(auto()),
@@ -41,7 +45,11 @@ pub(super) fn after(error: &gpu::Error) -> Chosen {
 fn asked(choice: &gpu::Choice) -> Result<Chosen, Failure> {
     let gpu = Gpu::open(choice).map_err(|error| failure::of_gpu(&error))?;
     let software = if gpu.facts().is_software { "; software, for correctness only" } else { "" };
-    Ok(Chosen { backend: Backend::Gpu(gpu), why: format!("this GPU was asked for{software}"), is_auto: false })
+    Ok(Chosen {
+        backend: Backend::Gpu(gpu),
+        why: format!("this GPU was asked for{software}"),
+        is_auto: false,
+    })
 }
 
 fn auto() -> Chosen {
@@ -51,10 +59,14 @@ fn auto() -> Chosen {
             why: "a real GPU is there and passed its self-test".to_owned(),
             is_auto: true,
         },
-        Err(gpu::Error::NoAdapter { .. }) => {
-            Chosen { backend: cpu(), why: "no real GPU was found; --backend auto took the CPU".to_owned(), is_auto: true }
+        Err(gpu::Error::NoAdapter { .. }) => Chosen {
+            backend: cpu(),
+            why: "no real GPU was found; --backend auto took the CPU".to_owned(),
+            is_auto: true,
+        },
+        Err(error) => {
+            Chosen { backend: cpu(), why: format!("--backend auto took the CPU: {error}"), is_auto: true }
         }
-        Err(error) => Chosen { backend: cpu(), why: format!("--backend auto took the CPU: {error}"), is_auto: true },
     }
 }
 

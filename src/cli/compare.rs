@@ -27,7 +27,8 @@ pub(super) struct Done {
 
 /// Runs the verb.
 pub(super) fn run(args: &Compare, screen: &Screen) -> Result<u8, Failure> {
-    let inputs = [args.left.as_deref().map(Path::new), args.right.as_deref().map(Path::new), args.pairs.as_deref()];
+    let inputs =
+        [args.left.as_deref().map(Path::new), args.right.as_deref().map(Path::new), args.pairs.as_deref()];
     let inputs: Vec<&Path> = inputs.into_iter().flatten().collect();
     let mut sink = Sink::open(args.output.as_deref(), &inputs)?;
     if let Some(list) = &args.pairs {
@@ -58,7 +59,9 @@ pub(super) fn one(
 ) -> Result<Done, Failure> {
     panics::caught(|| {
         let limits = args.reading.limits();
-        let open = |reference: &str| checkpoint::open(reference, &limits).map_err(|error| failure::of_checkpoint(&error));
+        let open = |reference: &str| {
+            checkpoint::open(reference, &limits).map_err(|error| failure::of_checkpoint(&error))
+        };
         let (left, right) = (open(left)?, open(right)?);
         let comparison = measured(&left, &right, args, chosen, screen)?;
         for file in left.files.iter().chain(&right.files) {
@@ -86,13 +89,17 @@ fn measured(
     };
     let on = |chosen: &Chosen| {
         let bar = Bar::new(screen);
-        compare::compare(&chosen.backend, left, right, &options, &|progress| bar.show(&progress)).map(|mut done| {
-            done.throughput.chosen.clone_from(&chosen.why);
-            done
-        })
+        compare::compare(&chosen.backend, left, right, &options, &|progress| bar.show(&progress)).map(
+            |mut done| {
+                done.throughput.chosen.clone_from(&chosen.why);
+                done
+            },
+        )
     };
     match on(chosen) {
-        Err(compare::Error::Stream(stream::Error::Gpu(error))) if chosen.is_auto => on(&backend::after(&error)),
+        Err(compare::Error::Stream(stream::Error::Gpu(error))) if chosen.is_auto => {
+            on(&backend::after(&error))
+        }
         other => other,
     }
     .map_err(|error| failure::of_compare(&error))
@@ -149,4 +156,3 @@ impl Sink {
         terminal::Style { colour: screen.style.colour && self.is_stdout(), ..screen.style }
     }
 }
-

@@ -15,7 +15,9 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let best = gpus.iter().find(|info| !info.is_software() && info.api != gpu::Api::Gl);
     let mut devices = vec![this_cpu()];
     devices.extend(gpus.iter().map(this_gpu));
-    let auto = best.map_or("cpu".to_owned(), |info| format!("the first real GPU that passes its self-test ({})", info.name));
+    let auto = best.map_or("cpu".to_owned(), |info| {
+        format!("the first real GPU that passes its self-test ({})", info.name)
+    });
     let devices = Devices { schema_version: DEVICES_VERSION, auto, devices };
     let text = match args.format {
         ShortFormat::Json => json::document(&devices),

@@ -25,7 +25,9 @@ fn gate(args: &Compare, verdict: Option<WeightsVerdict>) -> (u8, Option<String>)
     if verdict == WeightsVerdict::Inconclusive && has_gate && !is_listed(&args.expect) {
         return match args.inconclusive {
             Inconclusive::Pass => (exit::OK, None),
-            Inconclusive::Fail => (exit::INCONCLUSIVE, Some("verdict 'inconclusive' where a gate was asked".to_owned())),
+            Inconclusive::Fail => {
+                (exit::INCONCLUSIVE, Some("verdict 'inconclusive' where a gate was asked".to_owned()))
+            }
         };
     }
     if !args.expect.is_empty() && !is_listed(&args.expect) {

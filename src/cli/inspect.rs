@@ -23,8 +23,8 @@ const MOST_COUNTED_BYTES: u64 = 2 << 30;
 
 /// Runs the verb.
 pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
-    let checkpoint =
-        checkpoint::open(&args.model, &args.reading.limits()).map_err(|error| failure::of_checkpoint(&error))?;
+    let checkpoint = checkpoint::open(&args.model, &args.reading.limits())
+        .map_err(|error| failure::of_checkpoint(&error))?;
     let roles = roles::assign(&checkpoint);
     let facts = facts(&checkpoint, &roles);
     let mut inspection = Inspection::new(&facts);
@@ -52,7 +52,10 @@ fn unread(args: &Args, checkpoint: &Checkpoint) -> Option<String> {
     if args.header_only {
         Some("--header-only".to_owned())
     } else if size_bytes > MOST_COUNTED_BYTES && !args.all_values {
-        Some(format!("{} are more than a second's reading; --all-values counts them", quantity::bytes(size_bytes)))
+        Some(format!(
+            "{} are more than a second's reading; --all-values counts them",
+            quantity::bytes(size_bytes)
+        ))
     } else {
         None
     }
@@ -73,7 +76,11 @@ fn count(checkpoint: &Checkpoint) -> Result<Vec<Option<ClassCounts>>, Failure> {
     let counted = stream::class_counts(&backend, &views, &ReadMeter::default(), &|_| ())
         .map_err(|error| failure::of_stream(&error))?;
     let mut counted = counted.into_iter();
-    Ok(checkpoint.tensors.iter().map(|tensor| tensor.dtype.is_decodable().then(|| counted.next()).flatten()).collect())
+    Ok(checkpoint
+        .tensors
+        .iter()
+        .map(|tensor| tensor.dtype.is_decodable().then(|| counted.next()).flatten())
+        .collect())
 }
 
 fn sum(checkpoint: &Checkpoint, counts: &[Option<ClassCounts>]) -> Values {
@@ -175,7 +182,8 @@ fn facts(checkpoint: &Checkpoint, roles: &RoleMap) -> ModelFacts {
     for tensor in &checkpoint.tensors {
         *bytes_of.entry(tensor.dtype.name()).or_default() += tensor.size_bytes;
     }
-    let mut dtypes: Vec<(String, u64)> = bytes_of.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
+    let mut dtypes: Vec<(String, u64)> =
+        bytes_of.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
     dtypes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     ModelFacts {
         reference: checkpoint.reference.clone(),
@@ -189,7 +197,11 @@ fn facts(checkpoint: &Checkpoint, roles: &RoleMap) -> ModelFacts {
         files: checkpoint
             .files
             .iter()
-            .map(|file| FileFacts { name: file.name().to_owned(), size_bytes: file.size_bytes(), blake3: None })
+            .map(|file| FileFacts {
+                name: file.name().to_owned(),
+                size_bytes: file.size_bytes(),
+                blake3: None,
+            })
             .collect(),
         notes: checkpoint.notes.iter().map(|note| (note.rule.to_owned(), note.says.clone())).collect(),
     }
@@ -211,7 +223,8 @@ fn n_layers(roles: &RoleMap) -> Option<u32> {
     let mut layers: Vec<(roles::Component, u32)> = Vec::new();
     for (assignment, _) in &roles.assignments {
         if let Assignment::Views(views) = assignment {
-            layers.extend(views.iter().filter_map(|(role, _)| role.layer.map(|layer| (role.component, layer))));
+            layers
+                .extend(views.iter().filter_map(|(role, _)| role.layer.map(|layer| (role.component, layer))));
         }
     }
     layers.sort_unstable();

@@ -10,8 +10,8 @@ mod failure;
 mod gate;
 mod inspect;
 mod output;
-mod panics;
 mod pairs;
+mod panics;
 mod progress;
 mod screen;
 mod signals;
@@ -47,7 +47,8 @@ fn run(words: &[OsString]) -> u8 {
     outcome.unwrap_or_else(|failure| {
         if wants_json(words) {
             // nothing better can be done when this cannot be written either
-            let _ = Sink::stdout().write(&json::document(&ErrorDocument::new(cli.verb.schema_version(), &failure)));
+            let _ = Sink::stdout()
+                .write(&json::document(&ErrorDocument::new(cli.verb.schema_version(), &failure)));
         }
         screen.complain(&failure);
         failure.exit_code

@@ -76,7 +76,8 @@ impl Sink {
 
 /// An output must not destroy what it reports on.
 fn refuse_inputs(output: &Path, inputs: &[&Path]) -> Result<(), Failure> {
-    let refuse = |why: &str| Err(failure::usage(format!("the output '{}' {why}", failure::shown_path(output))));
+    let refuse =
+        |why: &str| Err(failure::usage(format!("the output '{}' {why}", failure::shown_path(output))));
     if output.is_symlink() {
         return refuse("is a link: name the file itself");
     }

@@ -33,7 +33,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<Line>, Failure> {
         ..Failure::default()
     })?;
     let lines = text.lines().enumerate();
-    Ok(lines.filter_map(|(idx, line)| parse(line).map(|pair| pair.map_err(|why| bad_line(path, idx + 1, why)))).collect())
+    Ok(lines
+        .filter_map(|(idx, line)| parse(line).map(|pair| pair.map_err(|why| bad_line(path, idx + 1, why))))
+        .collect())
 }
 
 /// Compares every pair; the code is the first that applies to any of them.
@@ -79,10 +81,15 @@ fn parse(line: &str) -> Option<Result<(String, String), &'static str>> {
         });
     }
     // names with spaces need tabs or JSON
-    let words: Vec<&str> =
-        if line.contains('\t') { line.split('\t').map(str::trim).collect() } else { line.split_whitespace().collect() };
+    let words: Vec<&str> = if line.contains('\t') {
+        line.split('\t').map(str::trim).collect()
+    } else {
+        line.split_whitespace().collect()
+    };
     Some(match words.as_slice() {
-        [left, right] if !left.is_empty() && !right.is_empty() => Ok(((*left).to_owned(), (*right).to_owned())),
+        [left, right] if !left.is_empty() && !right.is_empty() => {
+            Ok(((*left).to_owned(), (*right).to_owned()))
+        }
         _ => Err("not two references"),
     })
 }
@@ -112,7 +119,15 @@ mod tests {
         ] {
             assert_eq!(parse(line), wanted, "{line:?}");
         }
-        for line in ["a", "a b c", "a\t", "[\"a\"]", "[1, 2]", "{\"left\": \"a\"}", "{\"left\": \"a\", \"right\": \"b\", \"x\": 1}"] {
+        for line in [
+            "a",
+            "a b c",
+            "a\t",
+            "[\"a\"]",
+            "[1, 2]",
+            "{\"left\": \"a\"}",
+            "{\"left\": \"a\", \"right\": \"b\", \"x\": 1}",
+        ] {
             assert!(matches!(parse(line), Some(Err(_))), "{line:?}");
         }
     }

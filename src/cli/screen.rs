@@ -52,7 +52,8 @@ impl Screen {
 
 /// Set to something that does not mean no.
 fn is_set(variable: &impl Fn(&str) -> Option<String>, name: &str) -> bool {
-    variable(name).is_some_and(|value| !matches!(value.to_lowercase().as_str(), "" | "0" | "false" | "no" | "off"))
+    variable(name)
+        .is_some_and(|value| !matches!(value.to_lowercase().as_str(), "" | "0" | "false" | "no" | "off"))
 }
 
 /// The flag, then NO_COLOR, then CLICOLOR_FORCE, then what the stream is.
@@ -72,7 +73,10 @@ fn has_colour(when: When, is_terminal: bool, variable: &impl Fn(&str) -> Option<
 
 /// The first of the three locale variables that is set decides; without any, ASCII (Windows consoles: UTF-8).
 fn is_utf8(variable: &impl Fn(&str) -> Option<String>) -> bool {
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(|name| variable(name)).find(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .filter_map(|name| variable(name))
+        .find(|value| !value.is_empty());
     match locale {
         Some(locale) => {
             let locale = locale.to_lowercase();
@@ -104,7 +108,11 @@ mod tests {
             (When::Always, false, &[("NO_COLOR", "1")], true),
             (When::Never, true, &[("CLICOLOR_FORCE", "1")], false),
         ] {
-            assert_eq!(has_colour(when, is_terminal, &environment(pairs)), wanted, "{when:?} {is_terminal} {pairs:?}");
+            assert_eq!(
+                has_colour(when, is_terminal, &environment(pairs)),
+                wanted,
+                "{when:?} {is_terminal} {pairs:?}"
+            );
         }
     }
 
