@@ -3,11 +3,15 @@
 pub mod all_pairs;
 pub mod classify;
 pub mod moments;
+mod operand;
 pub mod permuted_traces;
 pub mod row_dots;
 
 use crate::cpu;
 use crate::gpu;
+
+/// Every kernel: the layout, twin and broken-twin tests follow from this table.
+pub const KERNELS: &[&gpu::Kernel] = &[&moments::KERNEL];
 
 /// Where the numbers are made. A closed enum, so that the compiler lists every place that decides.
 #[derive(Debug)]

@@ -1,1 +1,4 @@
 //! Evidence becomes the two verdicts, with reasons for and against.
+
+pub mod architecture;
+pub mod weights;

@@ -1,0 +1,149 @@
+//! Seeded test values in every element type, and their decoding by formula.
+
+use cognate::tensor::Dtype;
+
+/// splitmix64.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / 2_f64.powi(53)
+    }
+
+    /// Bell-shaped, variance 1: twelve uniforms less six.
+    pub fn bell(&mut self) -> f64 {
+        (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
+    }
+}
+
+/// What kind of values a run holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Class {
+    /// Weights: bell-shaped, deviation 0.02.
+    Weights,
+    /// Weights, every fifth one zero, NaN, infinite or subnormal.
+    Specials,
+    /// Magnitudes around 2⁻⁷⁰: their squares leave f32.
+    Tiny,
+    /// Magnitudes around 2⁶⁵: their squares leave f32.
+    Huge,
+    /// Zeros of both signs.
+    Zeros,
+    /// Any bit pattern.
+    Bits,
+}
+
+pub const CLASSES: [Class; 6] =
+    [Class::Weights, Class::Specials, Class::Tiny, Class::Huge, Class::Zeros, Class::Bits];
+
+/// `n` elements of `dtype` as little-endian bytes.
+pub fn bytes(dtype: Dtype, class: Class, n: usize, seed: u64) -> Vec<u8> {
+    let mut random = Random(seed);
+    let width = dtype.size_bytes().expect("decodable types are whole bytes");
+    let mut bytes = Vec::with_capacity(n * width);
+    for index in 0..n {
+        let raw = match class {
+            Class::Bits => random.bits(),
+            Class::Zeros if !dtype.is_float() || random.bits() % 2 == 0 => 0,
+            Class::Zeros => encode(dtype, -0.0),
+            Class::Weights => encode(dtype, random.bell() * 0.02),
+            Class::Tiny => encode(dtype, random.bell() * 2_f64.powi(-70)),
+            Class::Huge => encode(dtype, random.bell() * 2_f64.powi(65)),
+            Class::Specials if index % 5 == 3 => {
+                let choice = random.bits() % 6;
+                encode(dtype, [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1e-39][choice as usize])
+            }
+            Class::Specials => encode(dtype, random.bell() * 0.02),
+        };
+        bytes.extend_from_slice(&raw.to_le_bytes()[..width]);
+    }
+    bytes
+}
+
+/// Bit pattern of `value` in the low bits; 8-bit floats and integers take the nearest pattern of a scaled value.
+pub fn encode(dtype: Dtype, value: f64) -> u64 {
+    match dtype {
+        Dtype::F64 => value.to_bits(),
+        Dtype::F32 => u64::from((value as f32).to_bits()),
+        Dtype::Bf16 => u64::from(half::bf16::from_f64(value).to_bits()),
+        Dtype::F16 => u64::from(half::f16::from_f64(value).to_bits()),
+        Dtype::F8E4m3 | Dtype::F8E5m2 | Dtype::F8E4m3Fnuz | Dtype::F8E5m2Fnuz => {
+            let distance = |byte: &u64| {
+                let found = decode_one(dtype, *byte);
+                if value.is_finite() { (found - value).abs() } else { f64::from(u8::from(found.is_finite())) }
+            };
+            // NaN compares last, so that it is taken only where it is wanted
+            let key = |byte: &u64| Some(distance(byte)).filter(|d| !d.is_nan()).unwrap_or(f64::INFINITY);
+            (0..256_u64).min_by(|x, y| key(x).total_cmp(&key(y))).expect("256 patterns")
+        }
+        _ => (value * 1000.0) as i64 as u64,
+    }
+}
+
+/// Elements of a run, each by the definition of its format, rounded to f32 as all kernels do.
+pub fn decode(dtype: Dtype, bytes: &[u8]) -> Vec<f64> {
+    let width = dtype.size_bytes().expect("decodable types are whole bytes");
+    let raw = bytes.chunks_exact(width).map(|element| {
+        let mut wide = [0; 8];
+        wide[..width].copy_from_slice(element);
+        u64::from_le_bytes(wide)
+    });
+    raw.map(|raw| f64::from(decode_one(dtype, raw) as f32)).collect()
+}
+
+fn decode_one(dtype: Dtype, raw: u64) -> f64 {
+    match dtype {
+        Dtype::F64 => f64::from_bits(raw),
+        Dtype::F32 => format(raw, 8, 23, 127, Special::Ieee),
+        Dtype::Bf16 => format(raw, 8, 7, 127, Special::Ieee),
+        Dtype::F16 => format(raw, 5, 10, 15, Special::Ieee),
+        Dtype::F8E5m2 => format(raw, 5, 2, 15, Special::Ieee),
+        Dtype::F8E4m3 => format(raw, 4, 3, 7, Special::AllOnes),
+        Dtype::F8E4m3Fnuz => format(raw, 4, 3, 8, Special::NegativeZero),
+        Dtype::F8E5m2Fnuz => format(raw, 5, 2, 16, Special::NegativeZero),
+        Dtype::I8 => f64::from(raw as u8 as i8),
+        Dtype::U8 => f64::from(raw as u8),
+        Dtype::I16 => f64::from(raw as u16 as i16),
+        Dtype::U16 => f64::from(raw as u16),
+        Dtype::I32 => f64::from(raw as u32 as i32),
+        Dtype::U32 => f64::from(raw as u32),
+        Dtype::I64 => f64::from(raw as i64 as f32),
+        Dtype::U64 => f64::from(raw as f32),
+        other => panic!("{other:?} has no decoding"),
+    }
+}
+
+enum Special {
+    Ieee,
+    AllOnes,
+    NegativeZero,
+}
+
+/// sign · 2^(exponent − bias) · (1 + mantissa / 2^mantissa_bits), with subnormals.
+fn format(raw: u64, exponent_bits: u32, mantissa_bits: u32, bias: i32, special: Special) -> f64 {
+    let mantissa = raw & ((1 << mantissa_bits) - 1);
+    let exponent = raw >> mantissa_bits & ((1 << exponent_bits) - 1);
+    let negative = raw >> (mantissa_bits + exponent_bits) & 1 == 1;
+    let top = (1 << exponent_bits) - 1;
+    let magnitude = match special {
+        Special::Ieee if exponent == top && mantissa == 0 => f64::INFINITY,
+        Special::Ieee if exponent == top => f64::NAN,
+        Special::AllOnes if exponent == top && mantissa + 1 == 1 << mantissa_bits => f64::NAN,
+        Special::NegativeZero if negative && exponent == 0 && mantissa == 0 => f64::NAN,
+        _ => {
+            let implicit = if exponent == 0 { 0.0 } else { 1.0 };
+            let fraction = implicit + mantissa as f64 / 2_f64.powi(mantissa_bits as i32);
+            fraction * 2_f64.powi((exponent as i32).max(1) - bias)
+        }
+    };
+    if negative { -magnitude } else { magnitude }
+}
