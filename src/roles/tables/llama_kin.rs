@@ -1,0 +1,3 @@
+//! x
+use crate::roles::family::Family;
+pub(super) const FAMILIES: &[Family] = &[];
