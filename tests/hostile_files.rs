@@ -3,7 +3,13 @@
 fn probe() {
     for path in std::env::var("PROBE").unwrap_or_default().split_whitespace() {
         match cognate::checkpoint::open(path, &Default::default()) {
-            Ok(c) => println!("{path}: {} tensors {} bytes {:?} {:?}", c.tensors.len(), c.size_bytes(), c.notes, c.config),
+            Ok(c) => println!(
+                "{path}: {} tensors {} bytes {:?} {:?}",
+                c.tensors.len(),
+                c.size_bytes(),
+                c.notes,
+                c.config
+            ),
             Err(e) => println!("{path}: exit {}\n{}", e.exit_code(), e.fault().to_lines()),
         }
     }
