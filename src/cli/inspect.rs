@@ -1,6 +1,5 @@
 //! `cognate inspect`.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::args::{Inspect as Args, ShortFormat};
@@ -8,7 +7,7 @@ use super::output::Sink;
 use super::screen::Screen;
 use super::{exit, failure};
 use crate::checkpoint::{self, Checkpoint};
-use crate::compare::{FileFacts, ModelFacts};
+use crate::compare;
 use crate::cpu::Cpu;
 use crate::kernels::Backend;
 use crate::reductions::ClassCounts;
@@ -26,7 +25,7 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let checkpoint = checkpoint::open(&args.model, &args.reading.limits())
         .map_err(|error| failure::of_checkpoint(&error))?;
     let roles = roles::assign(&checkpoint);
-    let facts = facts(&checkpoint, &roles);
+    let facts = compare::model_facts(&checkpoint, &roles);
     let mut inspection = Inspection::new(&facts);
     inspection.roles = role_counts(&roles);
     let counts = match unread(args, &checkpoint) {
@@ -174,61 +173,4 @@ fn role_counts(roles: &RoleMap) -> Roles {
         *count += 1;
     }
     counts
-}
-
-/// A model in a line.
-fn facts(checkpoint: &Checkpoint, roles: &RoleMap) -> ModelFacts {
-    let mut bytes_of: HashMap<&'static str, u64> = HashMap::new();
-    for tensor in &checkpoint.tensors {
-        *bytes_of.entry(tensor.dtype.name()).or_default() += tensor.size_bytes;
-    }
-    let mut dtypes: Vec<(String, u64)> =
-        bytes_of.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
-    dtypes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    ModelFacts {
-        reference: checkpoint.reference.clone(),
-        format: checkpoint.format.to_owned(),
-        commit: checkpoint.commit.clone(),
-        family: roles.family.clone(),
-        n_parameters: n_parameters(checkpoint, roles),
-        size_bytes: checkpoint.size_bytes(),
-        dtypes,
-        n_layers: n_layers(roles),
-        files: checkpoint
-            .files
-            .iter()
-            .map(|file| FileFacts {
-                name: file.name().to_owned(),
-                size_bytes: file.size_bytes(),
-                blake3: None,
-            })
-            .collect(),
-        notes: checkpoint.notes.iter().map(|note| (note.rule.to_owned(), note.says.clone())).collect(),
-    }
-}
-
-/// Elements of everything but masks and counters.
-fn n_parameters(checkpoint: &Checkpoint, roles: &RoleMap) -> u64 {
-    let assigned = checkpoint.tensors.iter().zip(&roles.assignments);
-    assigned
-        .filter(|(_, (assignment, _))| {
-            !matches!(assignment, Assignment::FixedByArchitecture(_) | Assignment::Buffer(_))
-        })
-        .map(|(tensor, _)| tensor.n_elements())
-        .fold(0, u64::saturating_add)
-}
-
-/// Distinct layers of the component that has most of them.
-fn n_layers(roles: &RoleMap) -> Option<u32> {
-    let mut layers: Vec<(roles::Component, u32)> = Vec::new();
-    for (assignment, _) in &roles.assignments {
-        if let Assignment::Views(views) = assignment {
-            layers
-                .extend(views.iter().filter_map(|(role, _)| role.layer.map(|layer| (role.component, layer))));
-        }
-    }
-    layers.sort_unstable();
-    layers.dedup();
-    let longest = layers.chunk_by(|a, b| a.0 == b.0).map(<[_]>::len).max()?;
-    u32::try_from(longest).ok()
 }

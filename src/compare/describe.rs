@@ -125,7 +125,8 @@ pub(super) fn files(
     Ok(found)
 }
 
-fn model_facts(
+/// A model in a line.
+pub(super) fn model_facts(
     checkpoint: &Checkpoint,
     roles: &RoleMap,
     canonical: &CanonicalModel,

@@ -109,6 +109,18 @@ pub struct Progress<'a> {
     pub total_bytes: u64,
 }
 
+/// A model in a line, without digests of its files.
+#[must_use]
+pub fn model_facts(checkpoint: &Checkpoint, roles: &RoleMap) -> ModelFacts {
+    let files = checkpoint.files.iter();
+    let files = files.map(|file| FileFacts {
+        name: file.name().to_owned(),
+        size_bytes: file.size_bytes(),
+        blake3: None,
+    });
+    describe::model_facts(checkpoint, roles, &canonical::canonicalise(checkpoint, roles), files.collect())
+}
+
 /// Both models on their way through the stages.
 struct Pair<'a> {
     left: &'a Checkpoint,
