@@ -29,6 +29,9 @@ pub(super) struct Facts {
 /// More experts than any model stacks in one tensor: a larger first dimension is something else.
 const MAX_STACKED_EXPERTS: u64 = 65_536;
 
+/// Fewer elements than this make no expert: describing each would take more memory than the tensor itself.
+const MIN_EXPERT_ELEMENTS: u64 = 16;
+
 const SHAPE: &str = "the shape does not fit the layout that the name promises";
 const NO_HEADS: &str =
     "the layout depends on the number of heads, which neither the config nor the shapes give";
@@ -41,7 +44,9 @@ pub(super) fn cut(
     rope: Rope,
     facts: &Facts,
 ) -> Result<Vec<Piece>, &'static str> {
-    shape.iter().try_fold(1u64, |product, dim| product.checked_mul(*dim)).ok_or(SHAPE)?;
+    if !is_countable(shape) {
+        return Err(SHAPE);
+    }
     let stored = || Stored::of(shape, is_bias);
     match cut {
         Cut::Is(part) => one(part, Expert::None, stored()?, rope, facts),
@@ -75,6 +80,11 @@ pub(super) fn cut(
         Cut::Fixed(_) => Err("constant by construction"),
         Cut::Opaque(reason) => Err(reason),
     }
+}
+
+/// Whether the product of any of the dimensions can be formed: [0, 2⁶³, 2⁶³] holds nothing, yet half of it overflows.
+pub(super) fn is_countable(shape: &[u64]) -> bool {
+    shape.iter().try_fold(1u64, |product, dim| product.checked_mul((*dim).max(1))).is_some()
 }
 
 /// A matrix as it lies in the file; `n_ins` is 1 and `is_vector` set for a bias or a norm.
@@ -233,7 +243,7 @@ fn head_rows(facts: &Facts) -> Option<u64> {
 
 /// Rows of q, and of k (as of v), in a fused tensor: q has one row per input of the output projection.
 fn attention_widths(stored: Stored, facts: &Facts) -> Result<(u64, u64), &'static str> {
-    let from_heads = || Some(facts.n_heads?.checked_mul(facts.head_dim?)?);
+    let from_heads = || facts.n_heads?.checked_mul(facts.head_dim?);
     let q = facts.attention_width.or_else(from_heads).ok_or(NO_HEADS)?;
     let both =
         stored.n_outs.checked_sub(q).filter(|both| *both > 0 && both.is_multiple_of(2)).ok_or(SHAPE)?;
@@ -346,7 +356,8 @@ fn per_expert(
         }
         _ => return Err(SHAPE),
     };
-    if n_experts > MAX_STACKED_EXPERTS {
+    let n_elements: u64 = shape.iter().skip(1).product();
+    if n_experts > MAX_STACKED_EXPERTS || n_elements < MIN_EXPERT_ELEMENTS {
         return Err(SHAPE);
     }
     let mut pieces = Vec::new();

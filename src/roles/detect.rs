@@ -6,11 +6,13 @@ use std::collections::{HashMap, HashSet};
 use super::cut::{self, Facts};
 use super::family::{Cut, Family, Gate, Rope};
 use super::tables::{FAMILIES, PROJECTOR};
-use super::{Assignment, Component, Expert, Graph, Header, How, Part, Role, RoleMap, fixed, pattern, tower};
+use super::{
+    Assignment, Component, Expert, Graph, Header, How, Part, Role, RoleMap, fixed, guess, pattern, tower,
+};
 use crate::checkpoint::Config;
 
 /// Families are told apart by this many different names at most; a real model has under a hundred per tower.
-const MAX_NAMES_FOR_DETECTION: usize = 4096;
+const MAX_NAMES_FOR_DETECTION: usize = 1024;
 
 /// A tensor of a tower, by its index in the file and its name inside the tower.
 struct Member<'a> {
@@ -69,6 +71,9 @@ pub(super) fn roles(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap 
             graph = plan.graph(config);
         }
         plan.assign(members, headers, &mut assignments, &mut taken);
+        if is_main {
+            count_heads(&mut graph, &assignments);
+        }
     }
     graph.has_glu = taken.iter().any(|role: &Role| role.part == Part::Gate);
     let has = |part| taken.iter().any(|role| role.part == part && role.component != Component::Vision);
@@ -76,11 +81,29 @@ pub(super) fn roles(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap 
     let leftover = |(header, assignment): (&Header<'_>, Option<_>)| {
         assignment.unwrap_or_else(|| (without_role(header), How::Unknown))
     };
-    RoleMap {
-        family: family_label.unwrap_or("unknown").to_owned(),
-        assignments: headers.iter().zip(assignments).map(leftover).collect(),
-        graph,
+    let mut assignments: Vec<(Assignment, How)> = headers.iter().zip(assignments).map(leftover).collect();
+    if family_label.is_none() && taken.is_empty() {
+        guess::assign(headers, &mut assignments, config);
     }
+    RoleMap { family: family_label.unwrap_or("unknown").to_owned(), assignments, graph }
+}
+
+/// Heads as the shapes have them, where the rows of one are known: configs are copied between models, shapes are not.
+fn count_heads(graph: &mut Graph, assignments: &[Option<(Assignment, How)>]) {
+    let Some(head_dim) = graph.head_dim.filter(|rows| *rows > 0) else { return };
+    let views = || {
+        assignments.iter().flatten().filter_map(|(assignment, _)| match assignment {
+            Assignment::Views(views) => Some(views),
+            _ => None,
+        })
+    };
+    let heads = |part| {
+        let is = |role: &Role| role.part == part && !role.is_bias && role.layer.is_some();
+        let (_, view) = views().flatten().find(|(role, _)| is(role))?;
+        (view.n_rows > 0 && view.n_rows.is_multiple_of(head_dim)).then(|| view.n_rows / head_dim)
+    };
+    graph.n_heads = heads(Part::Q).or(graph.n_heads);
+    graph.n_kv_heads = heads(Part::K).or(graph.n_kv_heads);
 }
 
 /// What a tensor is that no table line claims.
@@ -88,9 +111,10 @@ fn without_role(header: &Header<'_>) -> Assignment {
     if fixed::is_buffer(header) {
         return Assignment::Buffer("whole numbers or truth values");
     }
-    match header.shape.iter().try_fold(1u64, |product, dim| product.checked_mul(*dim)) {
-        Some(_) => Assignment::Unknown(cut::whole(header.shape)),
-        None => Assignment::UnknownLayout("more elements than can be counted"),
+    if cut::is_countable(header.shape) {
+        Assignment::Unknown(cut::whole(header.shape))
+    } else {
+        Assignment::UnknownLayout("more elements than can be counted")
     }
 }
 
@@ -196,6 +220,19 @@ fn find(family: &Family, name: &str) -> Option<(&'static str, Hit)> {
     None
 }
 
+/// Rows of a head from the stored rotary table, which has one frequency per pair of rows where all of them rotate.
+fn head_rows_of_table(family: &Family, headers: &[Header<'_>]) -> Option<u64> {
+    let rotates_fully = family.rope == Rope::Interleaved { one_in: 1 };
+    let is_table = |header: &&Header<'_>| {
+        header.name.ends_with("rope.freqs") || header.name.ends_with("rotary_emb.inv_freq")
+    };
+    let table = headers.iter().find(is_table).filter(|_| rotates_fully)?;
+    match table.shape {
+        [n] => n.checked_mul(2),
+        _ => None,
+    }
+}
+
 /// Where a layer's facts are kept.
 type Place = (Component, Option<u32>);
 
@@ -228,6 +265,9 @@ impl Plan {
             Plan { rope: family.rope, family, hits, model: Facts::default(), layers: HashMap::new() };
         plan.mark_prediction_layers(members);
         plan.gather(members, headers, config);
+        if plan.model.head_dim.is_none() && plan.model.n_heads.is_none() {
+            plan.model.head_dim = head_rows_of_table(family, headers);
+        }
         plan
     }
 
@@ -288,7 +328,7 @@ impl Plan {
         Graph {
             n_heads: config.n_heads,
             n_kv_heads: config.n_kv_heads.or(config.n_heads),
-            head_dim: config.head_dim.or_else(from_width),
+            head_dim: self.model.head_dim.or_else(from_width),
             norm_adds_one: self.family.norm_adds_one,
             alibi: self.family.alibi || config.alibi,
             sinusoidal_positions: self.family.sinusoidal_positions,

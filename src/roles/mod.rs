@@ -4,6 +4,7 @@ mod cut;
 mod detect;
 mod family;
 mod fixed;
+mod guess;
 mod pattern;
 mod tables;
 mod tower;
@@ -11,6 +12,7 @@ mod tower;
 use crate::checkpoint::{Checkpoint, Config};
 use crate::tensor::{Dtype, View};
 
+pub use guess::{ShapeClass, shape_classes};
 pub(crate) use pattern::generalised;
 
 /// Which tower or stack of a model.

@@ -1,7 +1,5 @@
 //! Evidence becomes the two verdicts, with reasons for and against.
 
 mod architecture;
-mod renaming;
-mod shapes;
 
 pub use architecture::{Architecture, ArchitectureVerdict, Described, Renaming, compare_architectures};
