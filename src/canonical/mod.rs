@@ -72,13 +72,17 @@ impl Group {
     pub fn of(role: Option<&Role>) -> Group {
         let Some(role) = role else { return Group::Other };
         match role.part {
-            Part::Embed | Part::Pos | Part::TokenType | Part::Head => Group::Embeddings,
+            Part::Embed | Part::Pos | Part::TokenType | Part::ClassToken | Part::Head => Group::Embeddings,
             Part::EmbedNorm
             | Part::Norm1
             | Part::Norm1b
             | Part::QNorm
             | Part::KNorm
             | Part::CrossNorm
+            | Part::CrossQNorm
+            | Part::CrossKNorm
+            | Part::HiddenNorm
+            | Part::HeadNorm
             | Part::QANorm
             | Part::KvANorm
             | Part::Norm2
@@ -93,6 +97,7 @@ impl Group {
             | Part::CrossK
             | Part::CrossV
             | Part::CrossO
+            | Part::CrossGate
             | Part::QA
             | Part::QB
             | Part::KvA
