@@ -157,7 +157,7 @@ impl Contents {
         }
     }
 
-    fn ambiguous(&self, found: &str, names: &[String]) -> Fault {
+    fn ambiguous(&self, found: &str, names: &[String]) -> Box<Fault> {
         Fault::new("DIR-AMBIGUOUS", format!("the folder holds {found}: {}", listed(names)))
             .in_file(&self.folder)
             .found_wanted(format!("{} files", names.len()), "model.safetensors, or an index of its shards")
@@ -190,7 +190,7 @@ impl Contents {
             .in_file(&self.folder)
             .found_wanted("no weights", "model.safetensors, or an index and its shards")
             .hint(NO_WEIGHTS);
-        Error::NoWeights(Box::new(fault))
+        Error::NoWeights(fault)
     }
 
     /// What the report must mention about files that were not used.

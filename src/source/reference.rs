@@ -50,10 +50,10 @@ pub fn resolve_with(reference: &str, cache: &HubCache) -> Result<Location, Error
             Err(_) => {}
         }
     }
-    if let Some(id) = hub::ModelId::parse(reference) {
-        if let Some(location) = cache.find(&id)? {
-            return Ok(location);
-        }
+    if let Some(id) = hub::ModelId::parse(reference)
+        && let Some(location) = cache.find(&id)?
+    {
+        return Ok(location);
     }
     Err(if is_api_model(reference) {
         Error::ApiModel { reference: shown(reference) }
