@@ -787,4 +787,27 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn mutated_indexes_configs_and_tokenizers_are_read_or_refused(
+        name in prop::sample::select(&["model.safetensors.index.json", "config.json", "tokenizer.json"][..]),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..3, any::<u8>()), 1..4),
+    ) {
+        let folder = sharded();
+        folder.write("config.json", r#"{"model_type":"llama","hidden_size":1,"rotary_pct":0.25,"text_config":{"n_head":8}}"#);
+        folder.write("tokenizer.json", r#"{"added_tokens":[{"id":1,"content":"x"}],"model":{"vocab":{"a":0,"b":7}}}"#);
+        let mut bytes = std::fs::read(folder.at(name)).expect("read");
+        for (at, kind, byte) in edits {
+            let at = at.index(bytes.len());
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => bytes.truncate(at + 1),
+            }
+        }
+        folder.write(name, &bytes);
+        if let Err(error) = checkpoint::open(&folder.path().to_string_lossy(), &Limits::default()) {
+            prop_assert_eq!(error.exit_code(), 3, "{}", error.fault().to_lines());
+        }
+    }
 }

@@ -42,15 +42,7 @@ pub(super) enum Weights {
 
 /// Lists a folder; nothing in it is opened.
 pub(super) fn list(folder: &Path) -> Result<Contents, Error> {
-    let mut contents = Contents {
-        folder: folder.to_path_buf(),
-        indexes: Vec::new(),
-        safetensors: Vec::new(),
-        other_formats: Vec::new(),
-        incomplete: Vec::new(),
-        has_config: false,
-        is_empty: true,
-    };
+    let mut contents = Contents::unlisted(folder);
     for name in names(folder)? {
         contents.is_empty = false;
         let list = if name.ends_with(INDEX_SUFFIX) {
@@ -116,6 +108,19 @@ pub(super) fn shard_of(path: &Path) -> Option<u32> {
 }
 
 impl Contents {
+    /// A folder of which no name is known.
+    pub(super) fn unlisted(folder: &Path) -> Contents {
+        Contents {
+            folder: folder.to_path_buf(),
+            indexes: Vec::new(),
+            safetensors: Vec::new(),
+            other_formats: Vec::new(),
+            incomplete: Vec::new(),
+            has_config: false,
+            is_empty: true,
+        }
+    }
+
     /// Which files are the weights, or why that cannot be told.
     pub(super) fn weights(&self) -> Result<Weights, Error> {
         let has = |names: &[String], wanted: &str| names.iter().any(|name| name == wanted);
