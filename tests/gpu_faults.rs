@@ -1,4 +1,5 @@
 //! What goes wrong on a device is a typed error, never a number.
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 use cognate::gpu::{Choice, Edit, Error, Gpu};
 use cognate::kernels::{self, Backend};
