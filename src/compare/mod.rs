@@ -193,7 +193,7 @@ pub fn compare(
     let ln_weight = |found: &[(u32, u32, Agreement)]| -> f64 {
         found.iter().map(|(_, _, agreement)| evidence::ln_weight(agreement)).sum()
     };
-    let ln_p = combined.ln_p.min(ln_weight(&agreements)).min(ln_weight(&probes));
+    let ln_p = combined.strongest_ln_p().min(ln_weight(&agreements)).min(ln_weight(&probes));
     let likelihood = evidence::likelihood(ln_p, options.prior);
     let skipped = describe::skipped(&pair, &alignment, &plain);
     let facts = verdict::weights::Facts {
@@ -247,12 +247,15 @@ fn align(
 ) -> Result<Alignment, Error> {
     let mut ln_tried = 0.0;
     let (left, right) = (&mut pair.canonical.0, &mut pair.canonical.1);
+    // a nameless model takes over what the named one knows of the graph
     match (identify::is_named(left), identify::is_named(right)) {
         (true, false) => {
-            ln_tried += identify::adopt_roles(backend, left, right, options.seed, meter)?.ln_tried
+            ln_tried += identify::adopt_roles(backend, left, right, options.seed, meter)?.ln_tried;
+            pair.roles.1.graph = pair.roles.0.graph.clone();
         }
         (false, true) => {
-            ln_tried += identify::adopt_roles(backend, right, left, options.seed, meter)?.ln_tried
+            ln_tried += identify::adopt_roles(backend, right, left, options.seed, meter)?.ln_tried;
+            pair.roles.0.graph = pair.roles.1.graph.clone();
         }
         _ => {}
     }

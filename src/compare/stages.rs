@@ -287,7 +287,11 @@ pub(super) fn requantised(
     meter: &ReadMeter,
     clock: &mut Clock<'_>,
 ) -> Result<Option<Requantised>, Error> {
-    if options.only.is_some() || !plain.all_near(pair, alignment) {
+    let whole = alignment
+        .unpaired
+        .iter()
+        .all(|unpaired| pair.part(unpaired.side, unpaired.part).stored.view.n_rows == 1);
+    if options.only.is_some() || !whole || !plain.all_near(pair, alignment) {
         return Ok(None);
     }
     let candidates: Vec<usize> = (0..alignment.pairs.len())
