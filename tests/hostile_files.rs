@@ -196,6 +196,8 @@ fn shapes_must_fit_their_ranges_and_64_bits() {
         ("ST30", shaped("U8", "[9223372036854775808,2]"), Refused("ST-OVERFLOW", "64 bits")),
         ("ST30", empty("[0,9223372036854775808,2]"), Refused("ST-OVERFLOW", "2^63")),
         ("ST30", empty("[9223372036854775808,2,0]"), Refused("ST-OVERFLOW", "2^63")),
+        // below 2^64 and above 2^63
+        ("ST30", empty("[0,4294967296,4294967295]"), Refused("ST-OVERFLOW", "2^63")),
         ("ST31", shaped("F64", "[2305843009213693952]"), Refused("ST-OVERFLOW", "bits")),
         ("ST36", shaped("U8", "[1.0]"), Refused("ST-FIELD", "floating point")),
         ("ST37", shaped("U8", "[1e0]"), Refused("ST-FIELD", "floating point")),
