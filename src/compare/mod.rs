@@ -269,6 +269,12 @@ fn align(
     let mut layer_map = LayerMap::default();
     let mut flop = 0;
     for component in components {
+        let same_layers = left.layers(component) == right.layers(component);
+        if same_layers && !options.wants(Statistic::Trace) && !options.wants(Statistic::Agreement) {
+            let layers = right.layers(component);
+            layer_map.left_of.extend(LayerMap::identity(component, &layers, &layers).left_of);
+            continue;
+        }
         let mapping = layers::map_layers(backend, left, right, component, options.seed, meter)?;
         ln_tried += mapping.ln_tried;
         flop += mapping.flop;

@@ -8,9 +8,9 @@ use super::trace::{Exchange, Trace, trace_test};
 use super::units::{Axis, load_units, load_vector, side_by_side};
 use crate::align::{Alignment, PairedPart};
 use crate::canonical::{CanonicalModel, CanonicalPart, gain_of};
-use crate::kernels::{Backend, all_pairs, permuted_traces};
+use crate::kernels::{Backend, all_pairs, moments, permuted_traces};
 use crate::numerics::Rng;
-use crate::reductions::{AllPairs, Keep, PairMoments, Ranking};
+use crate::reductions::{AllPairs, Elements, Keep, PairMoments, Ranking};
 use crate::roles::Graph;
 use crate::stream::{Error, ReadMeter, RowPairing};
 use crate::tensor::Matrix;
@@ -80,16 +80,8 @@ pub fn test_family(
         };
         let mut a = load(part_l, &features.0)?;
         let mut b = load(part_r, &features.1)?;
-        let (mean_a, mean_b) = (all_finite(&a), all_finite(&b));
-        is_finite &= mean_a && mean_b;
-        let mut sums = PairMoments::default();
-        for row in 0..a.n_rows {
-            let values = |m: &Matrix| (0..m.n_cols).map(|col| raw(m, row, col)).collect::<Vec<f32>>();
-            sums = super::plain::add(
-                &sums,
-                &super::plain::moments_of(values(&a).into_iter(), values(&b).into_iter()),
-            );
-        }
+        let sums = moments::moments(backend, in_memory(&a), in_memory(&b))?;
+        is_finite &= sums.n_non_finite_a == 0 && sums.n_non_finite_b == 0;
         sampled_moments.push((member.pair, sums));
         if family.kind == Kind::ResidualDimensions {
             let cut = a.n_cols / 2;
@@ -250,14 +242,10 @@ pub(super) fn fold_gain(
     Ok(())
 }
 
-/// Element without its column factor.
-fn raw(matrix: &Matrix, row: usize, col: usize) -> f32 {
-    debug_assert!(matrix.column_scale.is_none(), "moments are taken before gains are folded");
-    matrix.at(row, col)
-}
-
-fn all_finite(matrix: &Matrix) -> bool {
-    (0..matrix.n_rows).all(|row| (0..matrix.n_cols).all(|col| matrix.at(row, col).is_finite()))
+/// Elements as stored, before gains are folded.
+fn in_memory(matrix: &Matrix) -> Elements<'_> {
+    let (dtype, bytes) = matrix.as_bytes();
+    Elements { dtype, bytes }
 }
 
 fn columns(matrix: &Matrix, range: std::ops::Range<usize>) -> Matrix {

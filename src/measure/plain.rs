@@ -71,34 +71,33 @@ pub fn add(x: &PairMoments, y: &PairMoments) -> PairMoments {
     }
 }
 
-/// Moments of two small matrices in memory, element by element.
-#[must_use]
-pub fn moments_of(a: impl Iterator<Item = f32>, b: impl Iterator<Item = f32>) -> PairMoments {
-    let mut sums = PairMoments::default();
-    for (x, y) in a.zip(b) {
-        sums.n_elements += 1;
-        sums.n_non_finite_a += u64::from(!x.is_finite());
-        sums.n_non_finite_b += u64::from(!y.is_finite());
-        if !x.is_finite() || !y.is_finite() {
-            continue;
-        }
-        let (wide_x, wide_y) = (f64::from(x), f64::from(y));
-        sums.n_equal += u64::from(x == y);
-        sums.n_same_sign += u64::from(x * y > 0.0 || (x > 0.0 && y > 0.0) || (x < 0.0 && y < 0.0));
-        sums.sum_a += wide_x;
-        sums.sum_b += wide_y;
-        sums.sum_aa += wide_x * wide_x;
-        sums.sum_bb += wide_y * wide_y;
-        sums.sum_ab += wide_x * wide_y;
-        sums.sum_abs_diff += (wide_x - wide_y).abs();
-        sums.max_abs_diff = sums.max_abs_diff.max((x - y).abs());
-    }
-    sums
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Moments of two small matrices in memory, element by element.
+    fn moments_of(a: impl Iterator<Item = f32>, b: impl Iterator<Item = f32>) -> PairMoments {
+        let mut sums = PairMoments::default();
+        for (x, y) in a.zip(b) {
+            sums.n_elements += 1;
+            sums.n_non_finite_a += u64::from(!x.is_finite());
+            sums.n_non_finite_b += u64::from(!y.is_finite());
+            if !x.is_finite() || !y.is_finite() {
+                continue;
+            }
+            let (wide_x, wide_y) = (f64::from(x), f64::from(y));
+            sums.n_equal += u64::from(x == y);
+            sums.n_same_sign += u64::from(x * y > 0.0 || (x > 0.0 && y > 0.0) || (x < 0.0 && y < 0.0));
+            sums.sum_a += wide_x;
+            sums.sum_b += wide_y;
+            sums.sum_aa += wide_x * wide_x;
+            sums.sum_bb += wide_y * wide_y;
+            sums.sum_ab += wide_x * wide_y;
+            sums.sum_abs_diff += (wide_x - wide_y).abs();
+            sums.max_abs_diff = sums.max_abs_diff.max((x - y).abs());
+        }
+        sums
+    }
 
     fn of(a: &[f32], b: &[f32]) -> Plain {
         plain(&moments_of(a.iter().copied(), b.iter().copied()))

@@ -93,8 +93,7 @@ pub fn trace_test<E>(
         ln_p_floor: 0.0,
         n_permutations: 0,
     };
-    // scores equal up to f32 rounding carry no order
-    let rounding = f64::from(f32::EPSILON) * n as f64 * moments.largest;
+    let rounding = moments.rounding(n);
     if n < 2 || moments.variance.sqrt() <= rounding {
         return Ok(trace);
     }
@@ -123,6 +122,16 @@ pub fn trace_test<E>(
     trace.ln_p = (p + BOUND_COUNTS_FROM.exp()).min(1.0).ln();
     trace.n_permutations = drawn;
     Ok(trace)
+}
+
+/// Hoeffding's z of the diagonal of `scores` [n, n] when any order is equally likely; 0 where the scores carry no order.
+#[must_use]
+pub fn trace_z(scores: &[f32], n: usize) -> f64 {
+    let moments = Moments::of(scores, n, n, false);
+    if n < 2 || moments.variance.sqrt() <= moments.rounding(n) {
+        return 0.0;
+    }
+    (moments.trace - moments.expected) / moments.variance.sqrt()
 }
 
 /// Draws until 20 permuted traces reach T or the budget is spent; ties within rounding count as reached (conservative).
@@ -226,6 +235,13 @@ impl Moments {
         let expected = block_means.iter().sum::<f64>() / choices;
         let variance = inside / choices + between;
         Moments { trace, expected, variance, largest: f64::from(largest) }
+    }
+}
+
+impl Moments {
+    /// Scores equal up to f32 rounding carry no order: what a sum of n of them may be off by.
+    fn rounding(&self, n: usize) -> f64 {
+        f64::from(f32::EPSILON) * n as f64 * self.largest
     }
 }
 
