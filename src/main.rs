@@ -1,1 +1,7 @@
-fn main() {}
+//! The address of the program; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cognate::cli::main()
+}

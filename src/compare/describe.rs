@@ -13,7 +13,7 @@ use crate::evidence::{ALPHA, Likelihood, MAP_VERSION, agrees};
 use crate::measure::plain;
 use crate::reductions::PairMoments;
 use crate::roles::Component;
-use crate::verdict::architecture::Architecture;
+use crate::verdict::Architecture;
 use crate::verdict::weights::{Decision, Facts, SHARED_ANSWERS, SHARED_TRAINING};
 
 /// All that the stages found.
@@ -125,7 +125,8 @@ pub(super) fn files(
     Ok(found)
 }
 
-fn model_facts(
+/// A model in a line.
+pub(super) fn model_facts(
     checkpoint: &Checkpoint,
     roles: &RoleMap,
     canonical: &CanonicalModel,

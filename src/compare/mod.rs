@@ -109,6 +109,18 @@ pub struct Progress<'a> {
     pub total_bytes: u64,
 }
 
+/// A model in a line, without digests of its files.
+#[must_use]
+pub fn model_facts(checkpoint: &Checkpoint, roles: &RoleMap) -> ModelFacts {
+    let files = checkpoint.files.iter();
+    let files = files.map(|file| FileFacts {
+        name: file.name().to_owned(),
+        size_bytes: file.size_bytes(),
+        blake3: None,
+    });
+    describe::model_facts(checkpoint, roles, &canonical::canonicalise(checkpoint, roles), files.collect())
+}
+
 /// Both models on their way through the stages.
 struct Pair<'a> {
     left: &'a Checkpoint,
@@ -159,8 +171,11 @@ pub fn compare(
     let roles = (roles::assign(left), roles::assign(right));
     let canonical = (canonical::canonicalise(left, &roles.0), canonical::canonicalise(right, &roles.1));
     let mut pair = Pair { left, right, roles, canonical };
-    let architecture =
-        verdict::architecture::compare_architectures((left, &pair.roles.0), (right, &pair.roles.1));
+    let headers = (roles::headers(left), roles::headers(right));
+    let architecture = verdict::compare_architectures(
+        &described(&headers.0, left, &pair.roles.0),
+        &described(&headers.1, right, &pair.roles.1),
+    );
     let alignment = align(backend, &mut pair, options, &meter, &mut clock)?;
     let plain = stages::plain(backend, &pair, &alignment, options, &meter, &mut clock, progress)?;
     let traced = stages::trace(backend, &pair, &alignment, options, &meter, &mut clock, progress)?;
@@ -178,7 +193,7 @@ pub fn compare(
     let ln_weight = |found: &[(u32, u32, Agreement)]| -> f64 {
         found.iter().map(|(_, _, agreement)| evidence::ln_weight(agreement)).sum()
     };
-    let ln_p = combined.ln_p.min(ln_weight(&agreements)).min(ln_weight(&probes));
+    let ln_p = combined.strongest_ln_p().min(ln_weight(&agreements)).min(ln_weight(&probes));
     let likelihood = evidence::likelihood(ln_p, options.prior);
     let skipped = describe::skipped(&pair, &alignment, &plain);
     let facts = verdict::weights::Facts {
@@ -214,6 +229,14 @@ pub fn compare(
     }))
 }
 
+fn described<'a>(
+    headers: &'a [roles::Header<'a>],
+    checkpoint: &'a Checkpoint,
+    roles: &'a RoleMap,
+) -> verdict::Described<'a> {
+    verdict::Described { headers, config: checkpoint.config.as_ref(), roles }
+}
+
 /// Roles by data where names say nothing, the layer map, token strings, pairs.
 fn align(
     backend: &Backend,
@@ -224,12 +247,15 @@ fn align(
 ) -> Result<Alignment, Error> {
     let mut ln_tried = 0.0;
     let (left, right) = (&mut pair.canonical.0, &mut pair.canonical.1);
+    // a nameless model takes over what the named one knows of the graph
     match (identify::is_named(left), identify::is_named(right)) {
         (true, false) => {
-            ln_tried += identify::adopt_roles(backend, left, right, options.seed, meter)?.ln_tried
+            ln_tried += identify::adopt_roles(backend, left, right, options.seed, meter)?.ln_tried;
+            pair.roles.1.graph = pair.roles.0.graph.clone();
         }
         (false, true) => {
-            ln_tried += identify::adopt_roles(backend, right, left, options.seed, meter)?.ln_tried
+            ln_tried += identify::adopt_roles(backend, right, left, options.seed, meter)?.ln_tried;
+            pair.roles.0.graph = pair.roles.1.graph.clone();
         }
         _ => {}
     }

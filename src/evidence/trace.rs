@@ -42,7 +42,7 @@ pub struct GroupResult {
     pub group: Group,
     /// Families.
     pub n_tests: usize,
-    /// Combined ln p, before the price of assignments.
+    /// Combined ln p, the price of assignments included.
     pub ln_p: f64,
     /// Combined z.
     pub z: f64,
@@ -76,6 +76,13 @@ impl TraceEvidence {
         self.ln_p <= ALPHA.ln() && self.spread_ln_p <= SPREAD_ALPHA.ln()
     }
 
+    /// The smaller of the combined ln p and the best group's, which pays for the choice among groups.
+    #[must_use]
+    pub fn strongest_ln_p(&self) -> f64 {
+        let n_groups = (self.groups.len().max(1) as f64).ln();
+        self.groups.iter().map(|group| (group.ln_p + n_groups).min(0.0)).fold(self.ln_p, f64::min)
+    }
+
     /// The tests of one group.
     #[must_use]
     pub fn group(&self, group: Group) -> Option<&GroupResult> {
@@ -95,7 +102,7 @@ pub fn combine(families: &[FamilyResult], ln_assignments_tried: f64) -> TraceEvi
             (!members.is_empty()).then(|| GroupResult {
                 group,
                 n_tests: members.len(),
-                ln_p: ln_p_of(&members, |trace| trace.ln_p),
+                ln_p: (ln_p_of(&members, |trace| trace.ln_p) + ln_assignments_tried).min(0.0),
                 z: z_of(&members),
                 smallest_share: smallest_share(&members),
             })

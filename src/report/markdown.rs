@@ -108,7 +108,7 @@ pub fn failure(failure: &Failure) -> String {
     push(&mut text, "\n| | |\n|---|---|");
     for (label, value) in fields {
         if let Some(value) = value {
-            push(&mut text, &format!("| {label} | {} |", markdown(value)));
+            push(&mut text, &format!("| {label} | {} |", markdown_sentence(value)));
         }
     }
     text

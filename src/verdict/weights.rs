@@ -210,6 +210,11 @@ fn agreeing_layers(agreements: &[(u32, u32, Agreement)]) -> usize {
     found.filter(|(_, right, _)| !deep || *right != 0).count()
 }
 
+/// Some pair of layers agrees.
+fn finds_partners(facts: &Facts<'_>) -> bool {
+    facts.agreements.iter().chain(facts.probes).any(|(_, _, agreement)| agrees(agreement))
+}
+
 fn requantised_copy(requantised: Requantised) -> Option<Decision> {
     let (copy, reason) = match requantised {
         Requantised::Rounded { copy } => (copy, "is the other rounded to its element type".to_owned()),
@@ -267,6 +272,9 @@ fn silent(facts: &Facts<'_>) -> Decision {
     let share = facts.trace.smallest_share;
     let (verdict, reason) = if facts.trace.ln_p <= ALPHA.ln() {
         let why = "the combined test rejects, but it hangs on a few tests";
+        (WeightsVerdict::Inconclusive, why.to_owned())
+    } else if finds_partners(facts) {
+        let why = "units of one layer find partners, of the others not: too little to decide";
         (WeightsVerdict::Inconclusive, why.to_owned())
     } else if facts.trace.n_tests == 0 {
         (WeightsVerdict::Inconclusive, "no units that the exact test could use were found".to_owned())
@@ -365,7 +373,7 @@ fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
             );
             (false, says, Some("probes"))
         }
-        (None, Some(constants)) if facts.is_unknown_graph => {
+        (None, Some(constants)) => {
             let says = format!(
                 "gains and biases, which start as constants, are not alike (median centred cosine {:.2} over {} vectors): a \
                  shared initialisation explains the matrices; descent not excluded",

@@ -1,5 +1,6 @@
 //! Plain text for people: at most 100 columns, aligned, in an order a first-time reader can follow.
 
+mod bench;
 mod compare;
 mod devices;
 mod failure;
@@ -9,6 +10,7 @@ mod page;
 mod pairs;
 mod throughput;
 
+pub use bench::bench;
 pub use compare::{comparison, verdict_words};
 pub use devices::devices;
 pub use failure::failure;

@@ -11,9 +11,9 @@ pub struct Failure {
     pub exit_code: u8,
     /// One sentence, lower case, names escaped.
     pub message: String,
-    /// File concerned.
+    /// File concerned, escaped.
     pub file: Option<String>,
-    /// Tensor concerned, as stored.
+    /// Tensor concerned, escaped.
     pub tensor: Option<String>,
     /// Absolute byte offset in the file.
     pub byte: Option<u64>,
