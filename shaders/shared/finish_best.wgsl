@@ -1,8 +1,8 @@
 // finish_best: best match, runner-up, Σ and Σ² of a tile of scores.  Per tile: TILE row records of 3 words
 // (score, column, runner-up), then TILE column records of 6 (score, row, runner-up, Σ, Σ², rows counted).
-// Threads 0 … TILE−1 own a column each, the next STRIP_ROWS threads a row each. Ties go to the lower index; rows and
+// The first TILE threads own a column each, the last STRIP_ROWS threads a row each. Ties go to the lower index; rows and
 // columns beyond the operands take no part. Indices count inside the operand block.
-// Expects: TILE, STRIP_ROWS, tile, params (gemm_*).
+// Expects: TILE, STRIP_ROWS, THREADS, tile, params (gemm_*).
 @group(0) @binding(7) var<storage, read_write> records: array<u32>;
 
 const TILE_WORDS: u32 = TILE * 9u;
@@ -44,8 +44,9 @@ fn finish_strip(group: vec2<u32>, lane: u32, row0: u32, col0: u32, strip_row0: u
                 }
             }
         }
-    } else if lane < TILE + STRIP_ROWS {
-        let i = lane - TILE;
+    }
+    if lane >= THREADS - STRIP_ROWS {
+        let i = lane - (THREADS - STRIP_ROWS);
         var best = Best(NO_SCORE, 0u, NO_SCORE);
         if row0 + strip_row0 + i < params.n_a {
             for (var step = 0u; step < TILE / 4u; step++) {

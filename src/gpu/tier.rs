@@ -5,7 +5,7 @@
 pub enum Tier {
     /// 128 × 128 register tile, 256 threads, 16 KiB of workgroup memory.
     Tile,
-    /// 32 × 32 tile, 64 threads: software adapters and small ones.
+    /// 64 × 64 tile, 64 threads, 8 KiB of workgroup memory: software adapters and small ones.
     Small,
 }
 
@@ -27,7 +27,7 @@ impl Tier {
     pub fn tile(self) -> usize {
         match self {
             Tier::Tile => 128,
-            Tier::Small => 32,
+            Tier::Small => 64,
         }
     }
 }

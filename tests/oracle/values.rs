@@ -69,7 +69,7 @@ pub(crate) fn bytes(dtype: Dtype, class: Class, n: usize, seed: u64) -> Vec<u8> 
     bytes
 }
 
-/// Bit pattern of `value` in the low bits; 8-bit floats and integers take the nearest pattern of a scaled value.
+/// Bit pattern of `value` in the low bits; 8-bit floats are rounded towards zero, integers are thousandths.
 pub(crate) fn encode(dtype: Dtype, value: f64) -> u64 {
     match dtype {
         Dtype::F64 => value.to_bits(),
@@ -77,16 +77,30 @@ pub(crate) fn encode(dtype: Dtype, value: f64) -> u64 {
         Dtype::Bf16 => u64::from(half::bf16::from_f64(value).to_bits()),
         Dtype::F16 => u64::from(half::f16::from_f64(value).to_bits()),
         Dtype::F8E4m3 | Dtype::F8E5m2 | Dtype::F8E4m3Fnuz | Dtype::F8E5m2Fnuz => {
-            let distance = |byte: &u64| {
+            if value.is_finite() && value != 0.0 {
+                return below(dtype, value);
+            }
+            let is_it = |byte: &u64| {
                 let found = decode_one(dtype, *byte);
-                if value.is_finite() { (found - value).abs() } else { f64::from(u8::from(found.is_finite())) }
+                found == value || (found.is_nan() && value.is_nan())
             };
-            // NaN compares last, so that it is taken only where it is wanted
-            let key = |byte: &u64| Some(distance(byte)).filter(|d| !d.is_nan()).unwrap_or(f64::INFINITY);
-            (0..256_u64).min_by(|x, y| key(x).total_cmp(&key(y))).expect("256 patterns")
+            // formats without infinity: their largest magnitude
+            (0..256).find(is_it).unwrap_or_else(|| below(dtype, value))
         }
         _ => (value * 1000.0) as i64 as u64,
     }
+}
+
+/// The 8-bit pattern below `value` in magnitude, of the same sign; the largest where there is none.
+fn below(dtype: Dtype, value: f64) -> u64 {
+    let finite = |byte: &u64| decode_one(dtype, *byte).is_finite();
+    let fits = |byte: u64| finite(&byte) && decode_one(dtype, byte) <= value.abs();
+    let (mut low, mut high) = (0, 0x80);
+    while high - low > 1 {
+        let middle = (low + high) / 2;
+        if fits(middle) { low = middle } else { high = middle }
+    }
+    if value < 0.0 && low > 0 { low | 0x80 } else { low }
 }
 
 /// Elements of a run, each by the definition of its format.
