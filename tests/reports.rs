@@ -83,9 +83,9 @@ fn a_selective_report_carries_no_verdict() {
     selective.tool.selective = Some(vec!["plain".to_owned()]);
     let text = terminal::comparison(&selective, UNICODE);
     assert!(text.contains("SELECTIVE") && text.contains("no verdict"), "{text}");
-    let document: Value = serde_json::from_str(&document(&selective)).expect("JSON");
-    assert_eq!(document["weights"]["verdict"], Value::Null);
-    assert_eq!(document["tool"]["selective"][0], "plain");
+    let read: Value = serde_json::from_str(&document(&selective)).expect("JSON");
+    assert_eq!(read["weights"]["verdict"], Value::Null);
+    assert_eq!(read["tool"]["selective"][0], "plain");
 }
 
 #[test]

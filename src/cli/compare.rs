@@ -21,7 +21,7 @@ pub(super) struct Done {
     pub(super) comparison: Comparison,
     /// This pair's own code.
     pub(super) exit_code: u8,
-    /// The gate that failed.
+    /// Why the code is not 0.
     pub(super) gate: Option<String>,
 }
 
@@ -44,7 +44,7 @@ pub(super) fn run(args: &Compare, screen: &Screen) -> Result<u8, Failure> {
     sink.write(&text(&done, args.format.unwrap_or(Format::Table), &sink, screen))?;
     sink.finish()?;
     if let Some(gate) = &done.gate {
-        screen.tell(&format!("gate: {gate}\n"));
+        screen.tell(&format!("exit code {}: {gate}\n", done.exit_code));
     }
     Ok(done.exit_code)
 }

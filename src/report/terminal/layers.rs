@@ -29,7 +29,7 @@ pub(super) fn picture(page: &mut Page, rows: &[LayerRow]) {
         "LAYERS",
         "",
         Ink::Bold,
-        "left to right; the larger of cosine (mean removed) and confirmed units:",
+        "a column per layer; shade: cosine (means removed) or share of matched units, the larger",
     );
     page.row(
         "",

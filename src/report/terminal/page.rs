@@ -7,7 +7,7 @@ const WIDTH: usize = 100;
 /// Column at which the text of a row starts.
 const INDENT: usize = 14;
 /// Longest name shown whole.
-const LONGEST_NAME: usize = 80;
+const LONGEST_NAME: usize = 64;
 
 /// What the terminal can show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
