@@ -53,7 +53,8 @@ fn class_of(low: u32, high: u32) -> vec4<bool> {
         case F8_E4M3FNUZ: { return class_fnuz(low, 0x08u); }
         case F8_E5M2FNUZ: { return class_fnuz(low, 0x04u); }
         case F64: { return class_f64(low, high); }
-        default: { return vec4(false, false, (low | high) == 0u, false); }
+        case I8, U8, I16, U16, I32, I64: { return vec4(false, false, (low | high) == 0u, false); }
+        default: { return vec4(false); }
     }
 }
 

@@ -3,6 +3,12 @@
 //! Peaks and kernels are measured in the same run on seeded noise; every answer is checked against an f64
 //! definition on a sample before its speed is believed. Plain results: rendering is someone else's job.
 
+mod checks;
+mod lines;
+mod noise;
+mod peaks;
+mod timing;
+
 use std::time::Duration;
 
 use crate::kernels::Backend;
@@ -195,6 +201,22 @@ impl BenchReport {
 
 /// Measures peaks and kernels of every device; `progress` gets a word before each line.
 #[must_use]
-pub fn run(_devices: &[Device<'_>], _options: &Options, _progress: &dyn Fn(&str)) -> BenchReport {
-    todo!()
+pub fn run(devices: &[Device<'_>], options: &Options, progress: &dyn Fn(&str)) -> BenchReport {
+    let devices = devices
+        .iter()
+        .map(|device| {
+            let peaks = peaks::peaks(device, options, progress);
+            let lines = lines::lines(device, &peaks, options, progress);
+            DeviceReport {
+                name: device.name.clone(),
+                driver: device.driver.clone(),
+                tier: device.tier.clone(),
+                is_software: device.is_software,
+                n_threads: rayon::current_num_threads(),
+                peaks,
+                lines,
+            }
+        })
+        .collect();
+    BenchReport { version: env!("CARGO_PKG_VERSION"), seed: options.seed, devices }
 }

@@ -127,7 +127,7 @@ pub(super) fn string_map_duplicate(raw: &str) -> Result<Option<String>, serde_js
     hashes.sort_unstable();
     match hashes.windows(2).find(|pair| pair[0] == pair[1]) {
         None => Ok(None),
-        Some(pair) => Ok(visit(Some(pair[0]))?.1.or_else(|| Some(String::new()))),
+        Some(pair) => visit(Some(pair[0])).map(|(_, key)| key),
     }
 }
 
@@ -145,19 +145,17 @@ impl<'de> Visitor<'de> for StringMap {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         use serde::de::Error;
-        let mut hashes = Vec::new();
+        let (mut hashes, mut found) = (Vec::new(), None);
         while let Some((key, _)) = map.next_entry::<String, StringOnly>()? {
             let hash = hash(&key);
-            match self.wanted {
-                Some(wanted) if wanted == hash => return Ok((Vec::new(), Some(key))),
-                Some(_) => {}
-                None => {
-                    hashes.try_reserve(1).map_err(|_| A::Error::custom("not enough memory for its keys"))?;
-                    hashes.push(hash);
-                }
+            if self.wanted.is_none() {
+                hashes.try_reserve(1).map_err(|_| A::Error::custom("not enough memory for its keys"))?;
+                hashes.push(hash);
+            } else if self.wanted == Some(hash) {
+                found = Some(key);
             }
         }
-        Ok((hashes, None))
+        Ok((hashes, found))
     }
 }
 
@@ -200,15 +198,20 @@ pub(super) fn text(bytes: Vec<u8>, rule: &'static str) -> Result<String, Fault> 
             .at_byte(0)
             .found_wanted(found, "UTF-8 without a byte order mark"));
     }
-    let text = String::from_utf8(bytes).map_err(|cause| {
-        Fault::new(rule, "the text is not valid UTF-8")
-            .at_byte(cause.utf8_error().valid_up_to() as u64)
-            .found_wanted("another encoding", "UTF-8")
-    })?;
+    let text = utf8(bytes, rule)?;
     match too_deep(text.as_bytes()) {
         Some((at, depth)) => Err(Fault::new(rule, "the JSON text is nested too deeply")
             .at_byte(at as u64)
             .found_wanted(format!("more than {depth} levels"), format!("at most {MAX_DEPTH}"))),
         None => Ok(text),
     }
+}
+
+/// The text of a file that must be UTF-8.
+pub(super) fn utf8(bytes: Vec<u8>, rule: &'static str) -> Result<String, Fault> {
+    String::from_utf8(bytes).map_err(|cause| {
+        Fault::new(rule, "the text is not valid UTF-8")
+            .at_byte(cause.utf8_error().valid_up_to() as u64)
+            .found_wanted("another encoding", "UTF-8")
+    })
 }

@@ -81,8 +81,13 @@ pub(super) fn vocabulary(
         if path.symlink_metadata().is_err() {
             continue;
         }
-        let (_, text) = read_text(&path, boundary, MAX_TOKENIZER_BYTES, "CT-TOKENIZER")?;
-        let found = reader(&text, notes).map_err(|fault| fault.in_file(&path))?;
+        let (_, bytes) = read_bytes(&path, boundary, MAX_TOKENIZER_BYTES, "CT-TOKENIZER")?;
+        let text = if name.ends_with(".json") {
+            json::text(bytes, "CT-TOKENIZER")
+        } else {
+            json::utf8(bytes, "CT-TOKENIZER")
+        };
+        let found = text.and_then(|text| reader(&text, notes)).map_err(|fault| fault.in_file(&path))?;
         if found.is_some() {
             return Ok(found);
         }

@@ -1,8 +1,8 @@
 //! The waist of the program: all that a report, a gate or a script ever sees of a comparison.
 
 pub use crate::align::Side;
-pub use crate::verdict::architecture::{Architecture, ArchitectureVerdict, Renaming};
 pub use crate::verdict::weights::{Direction, Relation, WeightsVerdict};
+pub use crate::verdict::{Architecture, ArchitectureVerdict, Renaming};
 
 /// A file that was read.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use crate::evidence::{ALPHA, Likelihood, MAP_VERSION, agrees};
 use crate::measure::plain;
 use crate::reductions::PairMoments;
 use crate::roles::Component;
-use crate::verdict::architecture::Architecture;
+use crate::verdict::Architecture;
 use crate::verdict::weights::{Decision, Facts, SHARED_ANSWERS, SHARED_TRAINING};
 
 /// All that the stages found.

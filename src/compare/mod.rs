@@ -171,8 +171,11 @@ pub fn compare(
     let roles = (roles::assign(left), roles::assign(right));
     let canonical = (canonical::canonicalise(left, &roles.0), canonical::canonicalise(right, &roles.1));
     let mut pair = Pair { left, right, roles, canonical };
-    let architecture =
-        verdict::architecture::compare_architectures((left, &pair.roles.0), (right, &pair.roles.1));
+    let headers = (roles::headers(left), roles::headers(right));
+    let architecture = verdict::compare_architectures(
+        &described(&headers.0, left, &pair.roles.0),
+        &described(&headers.1, right, &pair.roles.1),
+    );
     let alignment = align(backend, &mut pair, options, &meter, &mut clock)?;
     let plain = stages::plain(backend, &pair, &alignment, options, &meter, &mut clock, progress)?;
     let traced = stages::trace(backend, &pair, &alignment, options, &meter, &mut clock, progress)?;
@@ -224,6 +227,14 @@ pub fn compare(
         backend,
         throughput: clock.finish(),
     }))
+}
+
+fn described<'a>(
+    headers: &'a [roles::Header<'a>],
+    checkpoint: &'a Checkpoint,
+    roles: &'a RoleMap,
+) -> verdict::Described<'a> {
+    verdict::Described { headers, config: checkpoint.config.as_ref(), roles }
 }
 
 /// Roles by data where names say nothing, the layer map, token strings, pairs.

@@ -15,6 +15,8 @@ mod portable;
 mod probes;
 mod row_dots;
 mod simd;
+#[cfg(test)]
+mod tests;
 
 use crate::reductions::{AllPairs, ClassCounts, Elements, Keep, PairMoments, Ranking, RowDots};
 use crate::tensor::Matrix;

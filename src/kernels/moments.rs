@@ -1,10 +1,12 @@
 //! One pass over two equally long runs of elements of any two decodable dtypes: everything S0 and S1 need.
 //!
 //! Σa, Σb, Σa², Σb², Σab, Σ|a−b|, max|a−b|, equal and same-sign pairs. It says how alike two runs are *in place*:
-//! nothing about reordered rows, and nothing about chance. 64-bit types, I32 and U32 are rounded to f32 first.
+//! nothing about reordered rows, and nothing about chance. 64-bit types, I32 and U32, which f32 cannot hold, and blocks
+//! whose squares leave the range of f32 are summed in f64 by the CPU backend, whatever the backend.
 
 use super::Backend;
-use super::operand::{BLOCK, Operand, checksum, decode_f32};
+use super::operand::{BLOCK, Operand, checksum};
+use crate::cpu::Cpu;
 use crate::gpu::{self, Call, Edit, Gpu, Kernel};
 use crate::reductions::{Elements, PairMoments};
 
@@ -51,9 +53,9 @@ pub static KERNEL: Kernel = Kernel {
         Edit { name: "wrong operand", find: "sum_ab += x * y;", replace: "sum_ab += x * x;" },
         Edit { name: "gain", find: "sum_bb += y * y;", replace: "sum_bb += y * y * 1.0005;" },
         Edit {
-            name: "NaN let in",
-            find: "let bad_b = is_non_finite(bits_b);",
-            replace: "let bad_b = vec4(false);",
+            name: "wrong count",
+            find: "select(none, one, seen & bad_b)",
+            replace: "select(none, one, seen & bad_a)",
         },
     ],
 };
@@ -71,7 +73,9 @@ pub(super) fn squares_fit(largest: f32) -> bool {
 const RECHECK_EVERY: usize = 1024;
 
 fn on_gpu(gpu: &Gpu, a: Elements<'_>, b: Elements<'_>) -> Result<PairMoments, gpu::Error> {
-    let (a, b) = (Operand::new(a), Operand::new(b));
+    let (Some(a), Some(b)) = (Operand::new(a), Operand::new(b)) else {
+        return Ok(Cpu::detect().moments(a, b));
+    };
     let n_elements = a.n_elements().min(b.n_elements());
     let chunk = gpu.max_chunk_bytes() / a.element_bytes.max(b.element_bytes) / BLOCK * BLOCK;
     let mut total = PairMoments::default();
@@ -90,7 +94,8 @@ fn add_chunk(
     range: std::ops::Range<usize>,
     total: &mut PairMoments,
 ) -> Result<(), gpu::Error> {
-    let (bytes_a, bytes_b) = (a.slice(range.start, range.len()), b.slice(range.start, range.len()));
+    let bytes_a = a.elements(range.start, range.len()).bytes;
+    let bytes_b = b.elements(range.start, range.len()).bytes;
     let n_blocks = range.len().div_ceil(BLOCK);
     let params = Params { n_elements: to_u32(range.len()), n_quads: to_u32(range.len().div_ceil(4)) };
     let turn = gpu.turn();
@@ -117,15 +122,15 @@ fn add_chunk(
 
     for (block_idx, partial) in partials.iter().enumerate() {
         let (first, count) = (range.start + block_idx * BLOCK, BLOCK.min(range.len() - block_idx * BLOCK));
-        let on_host = || host_block(a, b, first, count);
+        let on_host = || Cpu::portable().moments(a.elements(first, count), b.elements(first, count));
         if !(squares_fit(partial.largest_a) && squares_fit(partial.largest_b)) {
-            add(total, &on_host());
+            total.add(&on_host());
             continue;
         }
         if (first / BLOCK).is_multiple_of(RECHECK_EVERY) {
             recheck(gpu, &partial.moments, &on_host())?;
         }
-        add(total, &partial.moments);
+        total.add(&partial.moments);
     }
     Ok(())
 }
@@ -167,47 +172,6 @@ impl Partial {
     }
 }
 
-/// The block in f64 on the host.
-fn host_block(a: &Operand<'_>, b: &Operand<'_>, first: usize, count: usize) -> PairMoments {
-    let (a, b) = (decode_f32(a.code, a.slice(first, count)), decode_f32(b.code, b.slice(first, count)));
-    let mut sums = PairMoments { n_elements: a.len() as u64, ..PairMoments::default() };
-    for (&x, &y) in a.iter().zip(&b) {
-        sums.n_non_finite_a += u64::from(!x.is_finite());
-        sums.n_non_finite_b += u64::from(!y.is_finite());
-        if !(x.is_finite() && y.is_finite()) {
-            continue;
-        }
-        sums.n_equal += u64::from(x == y);
-        sums.n_same_sign += u64::from((x > 0.0 && y > 0.0) || (x < 0.0 && y < 0.0));
-        let (x, y) = (f64::from(x), f64::from(y));
-        sums.sum_a += x;
-        sums.sum_b += y;
-        sums.sum_aa += x * x;
-        sums.sum_bb += y * y;
-        sums.sum_ab += x * y;
-        sums.sum_abs_diff += (x - y).abs();
-        #[expect(clippy::cast_possible_truncation, reason = "the largest difference is reported as f32")]
-        let difference = (x - y).abs() as f32;
-        sums.max_abs_diff = sums.max_abs_diff.max(difference);
-    }
-    sums
-}
-
-fn add(total: &mut PairMoments, part: &PairMoments) {
-    total.n_elements += part.n_elements;
-    total.n_non_finite_a += part.n_non_finite_a;
-    total.n_non_finite_b += part.n_non_finite_b;
-    total.n_equal += part.n_equal;
-    total.n_same_sign += part.n_same_sign;
-    total.sum_a += part.sum_a;
-    total.sum_b += part.sum_b;
-    total.sum_aa += part.sum_aa;
-    total.sum_bb += part.sum_bb;
-    total.sum_ab += part.sum_ab;
-    total.sum_abs_diff += part.sum_abs_diff;
-    total.max_abs_diff = total.max_abs_diff.max(part.max_abs_diff);
-}
-
 /// One block again on the host: counts equal, sums within the bound.
 fn recheck(gpu: &Gpu, found: &PairMoments, wanted: &PairMoments) -> Result<(), gpu::Error> {
     let counts = |m: &PairMoments| [m.n_non_finite_a, m.n_non_finite_b, m.n_equal, m.n_same_sign];
@@ -235,14 +199,13 @@ fn recheck(gpu: &Gpu, found: &PairMoments, wanted: &PairMoments) -> Result<(), g
 
 /// How far a sum of `n_elements` terms may be from the exact one, given the sum of the terms' magnitudes.
 ///
-/// A term is rounded at most twice (difference or product), a thread adds at most 16 × 4 terms of a block one after
-/// the other or in a tree, and the tree over 64 threads adds 6 more roundings: 2 + 16 + 2 + 6 + 2 ≤ 32 in all, each
-/// of half an ulp = 2⁻²⁴. Any other order of at most 4,096 f32 additions, as on a CPU, is covered by n·2⁻²⁴ only;
-/// the CPU backend uses at most 64 running sums per block as well. Blocks are added in f64.
+/// A term is rounded at most twice (difference or product). Blocks of 4,096 are added in f64; inside one, at least
+/// eight running f32 sums (lanes of a CPU; 64 threads of four on a GPU) take n / 8 terms each, and at most 30 more
+/// roundings join them. Each rounding is half an ulp = 2⁻²⁴.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "a count of blocks")]
+#[expect(clippy::cast_precision_loss, reason = "a count of at most 512")]
 pub fn error_bound(n_elements: usize, magnitudes: f64) -> f64 {
-    let roundings = n_elements.min(BLOCK).div_ceil(64) as f64 + 32.0;
+    let roundings = n_elements.min(BLOCK).div_ceil(8) as f64 + 32.0;
     roundings * 2_f64.powi(-24) * magnitudes
 }
 

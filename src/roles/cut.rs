@@ -55,11 +55,9 @@ pub(super) fn cut(
             if kv < q { qkv_blocks(stored()?, rope, facts) } else { qkv_groups(stored()?, rope, facts) }
         }
         Cut::QkvFour => qkv_four(stored()?, rope, facts),
-        Cut::CrossKv => halves(stored()?, [Part::CrossK, Part::CrossV], Expert::None),
         Cut::KvB => kv_b(stored()?, facts),
         Cut::GateUp => halves(stored()?, [Part::Gate, Part::Up], Expert::None),
         Cut::UpGate => halves(stored()?, [Part::Up, Part::Gate], Expert::None),
-        Cut::SharedGateUp => halves(stored()?, [Part::Gate, Part::Up], Expert::Shared(0)),
         Cut::Experts(part, axes) => {
             let whole = |stored, expert| one(part, expert, stored, rope, facts);
             per_expert(shape, is_bias, |rows, cols| is_in_out(part, rows, cols, axes, facts), whole)

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::cut::{self, Facts};
 use super::family::{Cut, Family, Gate, Rope};
-use super::tables::FAMILIES;
+use super::tables::{FAMILIES, PROJECTOR};
 use super::{Assignment, Component, Expert, Graph, Header, How, Part, Role, RoleMap, fixed, pattern, tower};
 use crate::checkpoint::Config;
 
@@ -56,8 +56,12 @@ pub(super) fn roles(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap 
     for (slot, (members, tower)) in towers.iter().zip(tower::TOWERS).enumerate() {
         let is_main = main == Some(slot);
         let tower_config = config.filter(|_| is_main);
-        let Some(family) = family_of(members, headers, tower_config) else { continue };
-        if is_main {
+        let family = match tower {
+            Component::Projector => Some(&PROJECTOR),
+            _ => family_of(members, headers, tower_config),
+        };
+        let Some(family) = family else { continue };
+        if is_main && tower != Component::Projector {
             family_label = Some(family.label);
         }
         let mut plan = Plan::new(family, members, headers, tower_config, tower);

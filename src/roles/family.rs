@@ -39,16 +39,12 @@ pub(super) enum Cut {
     QkvBlocksIfOneKv,
     /// Four blocks of [q; v; k].
     QkvFour,
-    /// [k; v], both as wide.
-    CrossKv,
     /// Latent attention: per head [k_b; v_b].
     KvB,
     /// [gate; up].
     GateUp,
     /// [up; gate].
     UpGate,
-    /// [gate; up] of an always-on expert.
-    SharedGateUp,
     /// One matrix per expert.
     Experts(Part, Stacked),
     /// [gate; up] per expert.

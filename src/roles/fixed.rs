@@ -18,6 +18,8 @@ pub(super) fn assignment(header: &Header<'_>) -> Option<Assignment> {
         "bias" if is_square && !dtype.is_float() && attends(name) => "attention mask",
         "position_ids" | "token_type_ids" => "index list",
         "relative_position_index" | "relative_coords_table" => "index list",
+        "anchors" => "detector anchors",
+        _ if is_detector_grid(name, shape) => "detector grid",
         "_float_tensor" => "marker of an older framework",
         "alibi" | "alibi_slopes" => "ALiBi slopes",
         "weight" if name.ends_with("rope_freqs.weight") => "rotary frequencies",
@@ -38,6 +40,12 @@ pub(super) fn assignment(header: &Header<'_>) -> Option<Assignment> {
         }
         _ => None,
     }
+}
+
+/// Pixel coordinates that a detector of the YOLO kind stores per scale: [1, anchors, height, width, 2].
+fn is_detector_grid(name: &str, shape: &[u64]) -> bool {
+    let owner = name.rsplit('.').nth(1).unwrap_or_default();
+    matches!(owner, "grid" | "anchor_grid") && matches!(shape, [1, _, _, _, 2])
 }
 
 /// `h.3.attn.bias`, `layers.3.attention.bias`: the mask next to an attention's own matrices.

@@ -11,6 +11,8 @@ mod tower;
 use crate::checkpoint::{Checkpoint, Config};
 use crate::tensor::{Dtype, View};
 
+pub(crate) use pattern::generalised;
+
 /// Which tower or stack of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Component {

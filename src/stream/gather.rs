@@ -103,10 +103,11 @@ fn gather_rows(
         let mut touches = true;
         while end < rows.len() {
             let start = start_of(end);
-            let is_close = start >= next && (start - next).saturating_mul(size) <= MAX_GAP_BYTES;
-            let fits = touches && start == next
-                || (start + row_elements - first).saturating_mul(size) <= MAX_SCRATCH_BYTES;
-            if !is_close || !fits {
+            if start < next || (start - next).saturating_mul(size) > MAX_GAP_BYTES {
+                break;
+            }
+            let goes_straight = touches && start == next;
+            if !goes_straight && (start + row_elements - first).saturating_mul(size) > MAX_SCRATCH_BYTES {
                 break;
             }
             touches &= start == next;

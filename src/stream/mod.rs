@@ -5,6 +5,8 @@ mod digest;
 mod gather;
 mod plan;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod workers;
 
 pub use digest::digest;

@@ -1,4 +1,8 @@
 //! Evidence becomes the two verdicts, with reasons for and against.
 
-pub mod architecture;
+mod architecture;
+mod renaming;
+mod shapes;
 pub mod weights;
+
+pub use architecture::{Architecture, ArchitectureVerdict, Described, Renaming, compare_architectures};

@@ -1,6 +1,6 @@
 //! Seeded test values in every element type, and their decoding by formula.
 
-use cognate::tensor::Dtype;
+use cognate::tensor::{Dtype, Matrix, Values};
 
 /// splitmix64.
 pub struct Random(pub u64);
@@ -89,7 +89,7 @@ pub fn encode(dtype: Dtype, value: f64) -> u64 {
     }
 }
 
-/// Elements of a run, each by the definition of its format, rounded to f32 as all kernels do.
+/// Elements of a run, each by the definition of its format.
 pub fn decode(dtype: Dtype, bytes: &[u8]) -> Vec<f64> {
     let width = dtype.size_bytes().expect("decodable types are whole bytes");
     let raw = bytes.chunks_exact(width).map(|element| {
@@ -97,53 +97,98 @@ pub fn decode(dtype: Dtype, bytes: &[u8]) -> Vec<f64> {
         wide[..width].copy_from_slice(element);
         u64::from_le_bytes(wide)
     });
-    raw.map(|raw| f64::from(decode_one(dtype, raw) as f32)).collect()
+    raw.map(|raw| decode_one(dtype, raw)).collect()
 }
 
 fn decode_one(dtype: Dtype, raw: u64) -> f64 {
+    if let Some(format) = Format::of(dtype) {
+        return format.value(raw);
+    }
     match dtype {
-        Dtype::F64 => f64::from_bits(raw),
-        Dtype::F32 => format(raw, 8, 23, 127, Special::Ieee),
-        Dtype::Bf16 => format(raw, 8, 7, 127, Special::Ieee),
-        Dtype::F16 => format(raw, 5, 10, 15, Special::Ieee),
-        Dtype::F8E5m2 => format(raw, 5, 2, 15, Special::Ieee),
-        Dtype::F8E4m3 => format(raw, 4, 3, 7, Special::AllOnes),
-        Dtype::F8E4m3Fnuz => format(raw, 4, 3, 8, Special::NegativeZero),
-        Dtype::F8E5m2Fnuz => format(raw, 5, 2, 16, Special::NegativeZero),
         Dtype::I8 => f64::from(raw as u8 as i8),
         Dtype::U8 => f64::from(raw as u8),
         Dtype::I16 => f64::from(raw as u16 as i16),
         Dtype::U16 => f64::from(raw as u16),
         Dtype::I32 => f64::from(raw as u32 as i32),
         Dtype::U32 => f64::from(raw as u32),
-        Dtype::I64 => f64::from(raw as i64 as f32),
-        Dtype::U64 => f64::from(raw as f32),
+        Dtype::I64 => raw as i64 as f64,
+        Dtype::U64 => raw as f64,
         other => panic!("{other:?} has no decoding"),
     }
 }
 
+/// Which patterns are not numbers.
+#[derive(Clone, Copy)]
 enum Special {
+    /// Exponent all ones: Inf with mantissa 0, NaN otherwise.
     Ieee,
+    /// Everything but the sign all ones is NaN; no Inf.
     AllOnes,
+    /// The pattern of −0 is NaN; no Inf.
     NegativeZero,
 }
 
-/// sign · 2^(exponent − bias) · (1 + mantissa / 2^mantissa_bits), with subnormals.
-fn format(raw: u64, exponent_bits: u32, mantissa_bits: u32, bias: i32, special: Special) -> f64 {
-    let mantissa = raw & ((1 << mantissa_bits) - 1);
-    let exponent = raw >> mantissa_bits & ((1 << exponent_bits) - 1);
-    let negative = raw >> (mantissa_bits + exponent_bits) & 1 == 1;
-    let top = (1 << exponent_bits) - 1;
-    let magnitude = match special {
-        Special::Ieee if exponent == top && mantissa == 0 => f64::INFINITY,
-        Special::Ieee if exponent == top => f64::NAN,
-        Special::AllOnes if exponent == top && mantissa + 1 == 1 << mantissa_bits => f64::NAN,
-        Special::NegativeZero if negative && exponent == 0 && mantissa == 0 => f64::NAN,
-        _ => {
-            let implicit = if exponent == 0 { 0.0 } else { 1.0 };
-            let fraction = implicit + mantissa as f64 / 2_f64.powi(mantissa_bits as i32);
-            fraction * 2_f64.powi((exponent as i32).max(1) - bias)
-        }
+/// A binary floating-point format: sign, exponent, mantissa.
+#[derive(Clone, Copy)]
+pub struct Format {
+    exponent_bits: u32,
+    mantissa_bits: u32,
+    bias: i32,
+    special: Special,
+}
+
+impl Format {
+    pub fn of(dtype: Dtype) -> Option<Format> {
+        let (exponent_bits, mantissa_bits, bias, special) = match dtype {
+            Dtype::F64 => (11, 52, 1023, Special::Ieee),
+            Dtype::F32 => (8, 23, 127, Special::Ieee),
+            Dtype::Bf16 => (8, 7, 127, Special::Ieee),
+            Dtype::F16 => (5, 10, 15, Special::Ieee),
+            Dtype::F8E5m2 => (5, 2, 15, Special::Ieee),
+            Dtype::F8E4m3 => (4, 3, 7, Special::AllOnes),
+            Dtype::F8E4m3Fnuz => (4, 3, 8, Special::NegativeZero),
+            Dtype::F8E5m2Fnuz => (5, 2, 16, Special::NegativeZero),
+            _ => return None,
+        };
+        Some(Format { exponent_bits, mantissa_bits, bias, special })
+    }
+
+    pub fn exponent(self, raw: u64) -> u64 {
+        raw >> self.mantissa_bits & ((1 << self.exponent_bits) - 1)
+    }
+
+    /// sign · 2^(exponent − bias) · (1 + mantissa / 2^mantissa_bits), with subnormals.
+    pub fn value(self, raw: u64) -> f64 {
+        let mantissa = raw & ((1 << self.mantissa_bits) - 1);
+        let exponent = self.exponent(raw);
+        let negative = raw >> (self.mantissa_bits + self.exponent_bits) & 1 == 1;
+        let top = (1 << self.exponent_bits) - 1;
+        let magnitude = match self.special {
+            Special::Ieee if exponent == top && mantissa == 0 => f64::INFINITY,
+            Special::Ieee if exponent == top => f64::NAN,
+            Special::AllOnes if exponent == top && mantissa + 1 == 1 << self.mantissa_bits => f64::NAN,
+            Special::NegativeZero if negative && exponent == 0 && mantissa == 0 => f64::NAN,
+            _ => {
+                let implicit = if exponent == 0 { 0.0 } else { 1.0 };
+                let fraction = implicit + mantissa as f64 / 2_f64.powi(self.mantissa_bits as i32);
+                fraction * 2_f64.powi((exponent as i32).max(1) - self.bias)
+            }
+        };
+        if negative { -magnitude } else { magnitude }
+    }
+}
+
+/// A matrix of this type with n_rows × n_cols values of a class; `scaled` adds factors to its columns.
+pub fn matrix(dtype: Dtype, class: Class, n_rows: usize, n_cols: usize, seed: u64, scaled: bool) -> Matrix {
+    let raw = bytes(dtype, class, n_rows * n_cols, seed);
+    let halves = || raw.chunks_exact(2).map(|e| u16::from_le_bytes([e[0], e[1]])).collect();
+    let values = match dtype {
+        Dtype::Bf16 => Values::Bf16(halves()),
+        Dtype::F16 => Values::F16(halves()),
+        Dtype::F32 => Values::F32(decode(dtype, &raw).into_iter().map(|value| value as f32).collect()),
+        other => panic!("no matrix of {other:?}"),
     };
-    if negative { -magnitude } else { magnitude }
+    let mut random = Random(seed ^ 0xfac7);
+    let column_scale = scaled.then(|| (0..n_cols).map(|_| (0.5 + random.unit()) as f32).collect());
+    Matrix { n_rows, n_cols, values, column_scale }
 }

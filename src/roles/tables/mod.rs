@@ -11,6 +11,7 @@ mod seq2seq;
 mod vision;
 
 use super::family::Family;
+pub(super) use vision::PROJECTOR;
 
 /// All tables.
 pub(super) const FAMILIES: &[&[Family]] = &[
