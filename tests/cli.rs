@@ -1,12 +1,12 @@
 //! The program as a process: exit codes, streams and files, on models of a few kilobytes made here.
 
-mod fixtures_cli;
+mod tiny_models;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use fixtures_cli::{Fixture, folder};
 use serde_json::Value;
+use tiny_models::{Fixture, folder};
 
 /// Runs the program on the CPU with an environment that the developer's own cannot change.
 fn cognate(folder: &Path, arguments: &[&str]) -> Output {
@@ -247,7 +247,7 @@ fn inspect_counts_what_is_not_a_number() {
     let document =
         json(&cognate(folder.path(), &["inspect", "nan.safetensors", "--format", "json", "--header-only"]));
     assert_eq!(document["values"], Value::Null);
-    assert!(document["tensors"].as_array().is_some_and(|tensors| tensors.len() == fixtures_cli::N_TENSORS));
+    assert!(document["tensors"].as_array().is_some_and(|tensors| tensors.len() == tiny_models::N_TENSORS));
 }
 
 #[cfg(unix)]

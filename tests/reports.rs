@@ -4,7 +4,7 @@
 
 mod samples;
 
-use cognate::compare::Comparison;
+use cognate::compare::{ArchitectureVerdict, Comparison, WeightsVerdict};
 use cognate::report::terminal::Style;
 use cognate::report::wire::{self, ErrorDocument, Failure};
 use cognate::report::{json, markdown, schema, terminal};
@@ -19,7 +19,7 @@ fn document(comparison: &Comparison) -> String {
 #[test]
 fn reports_read_as_approved() {
     let related = samples::renamed_fine_tune();
-    let independent = samples::independent();
+    let independent = independent();
     for (file, text) in [
         ("related.txt", terminal::comparison(&related, UNICODE)),
         ("related.ascii.txt", terminal::comparison(&related, Style::default())),
@@ -49,7 +49,7 @@ fn no_line_is_wider_than_100_columns() {
         (row.left, row.right) = (Some(layer), Some(layer + 1));
         wide.layers.push(row);
     }
-    for comparison in [samples::renamed_fine_tune(), samples::independent(), wide] {
+    for comparison in [samples::renamed_fine_tune(), independent(), wide] {
         for line in terminal::comparison(&comparison, UNICODE).lines() {
             assert!(line.chars().count() <= 100, "{line}");
         }
@@ -106,7 +106,7 @@ fn documents_keep_to_their_schema() {
     };
     for text in [
         document(&samples::renamed_fine_tune()),
-        document(&samples::independent()),
+        document(&independent()),
         document(&numberless),
         json::document(&failed),
         json::line(&in_batch),
@@ -128,6 +128,34 @@ fn the_schema_objects_to_a_lost_renamed_or_mistyped_key() {
         assert!(text.contains(from), "{from} is in the document");
         check("compare", &text.replacen(from, to, 1), from);
     }
+}
+
+/// Two models trained apart.
+fn independent() -> Comparison {
+    let mut sample = samples::renamed_fine_tune();
+    sample.architecture.verdict = ArchitectureVerdict::Same;
+    sample.architecture.renamed.clear();
+    sample.architecture.differences.clear();
+    sample.not_tested.clear();
+    for row in &mut sample.layers {
+        row.centred_cosine = row.centred_cosine.map(|_| 0.001);
+        row.agreement = row.agreement.map(|_| 0.002);
+        row.z = row.z.map(|_| 0.4);
+    }
+    let weights = &mut sample.weights;
+    weights.verdict = Some(WeightsVerdict::NoEvidence);
+    weights.likelihood = Some(0.0312);
+    weights.log10_p = Some(-0.31);
+    weights.z = Some(0.44);
+    weights.relations.clear();
+    weights.direction = None;
+    (weights.left_share, weights.right_share) = (0.0, 0.0);
+    for (_, share) in &mut weights.inherited_by_component {
+        *share = 0.0;
+    }
+    weights.evidence.retain(|evidence| !evidence.is_for);
+    weights.reasons = vec!["no statistic exceeds what independent weights give".to_owned()];
+    sample
 }
 
 /// Validates a document; with `objection` it must fail.

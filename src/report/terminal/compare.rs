@@ -189,7 +189,7 @@ fn evidence<'a>(page: &mut Page, label: &str, all: impl Iterator<Item = &'a Evid
         .map(|evidence| {
             let layer = evidence.layer.map_or(String::new(), |layer| format!(" layer {layer}"));
             format!(
-                "{}, {}{layer}: {} ({} where independent weights give {})",
+                "{}, {}{layer}: {} ({}; independent: {})",
                 page.name(&evidence.statistic),
                 page.name(&evidence.component),
                 page.sentence(&evidence.says),
