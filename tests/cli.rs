@@ -1,5 +1,6 @@
 //! The program as a process: exit codes, streams and files, on models of a few kilobytes made here.
 
+mod schemas;
 mod tiny_models;
 
 use std::path::Path;
@@ -122,6 +123,26 @@ fn json_is_valid_whatever_happens() {
         assert_eq!(failed["error"]["exit_code"], exit_code, "{failed}");
         assert_eq!(code(&output), exit_code);
         assert!(failed["error"]["message"].as_str().is_some_and(|message| !message.is_empty()));
+    }
+}
+
+#[test]
+fn every_document_keeps_to_its_schema() {
+    let folder = folder();
+    for arguments in [
+        &["compare", "a", "b"][..],
+        &["compare", "a", "copy", "--digest", "--effort", "quick"],
+        &["compare", "a", "copy", "--only", "plain"],
+        &["compare", "a", "no/such/place"],
+        &["inspect", "a"],
+        &["inspect", "a", "--header-only"],
+        &["inspect", "no/such/place"],
+        &["devices"],
+    ] {
+        let output =
+            command(folder.path(), arguments).args(["--format", "json"]).output().expect("it starts");
+        let text = stdout(&output);
+        assert_eq!(schemas::check(arguments[0], &text), Ok(()), "{arguments:?}\n{text}");
     }
 }
 

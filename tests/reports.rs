@@ -3,11 +3,13 @@
 //! `COGNATE_ACCEPT=1 cargo test --test reports` writes the approved files anew; read the difference before committing.
 
 mod samples;
+mod schemas;
 
+use cognate::bench::{BenchReport, DeviceReport, Line, Outcome, Peak, SHAPES, Timing, Unit};
 use cognate::compare::{ArchitectureVerdict, Comparison, WeightsVerdict};
 use cognate::report::terminal::Style;
 use cognate::report::wire::{self, ErrorDocument, Failure};
-use cognate::report::{json, markdown, schema, terminal};
+use cognate::report::{json, markdown, terminal};
 use serde_json::Value;
 
 const UNICODE: Style = Style { colour: false, unicode: true, verbose: false };
@@ -111,8 +113,45 @@ fn documents_keep_to_their_schema() {
         json::document(&failed),
         json::line(&in_batch),
     ] {
-        check("compare", &text, "");
+        assert_eq!(schemas::check("compare", &text), Ok(()), "{text}");
     }
+}
+
+#[test]
+fn a_bench_document_keeps_to_its_schema_and_withholds_wrong_speeds() {
+    let timing = Timing { median_s: 0.5, min_s: 0.4, mad_s: 0.01, n_samples: 20, throttled: false };
+    let line =
+        |outcome| Line { kernel: "moments", shape: SHAPES[0], n_rows_used: 512, dtype: "BF16", outcome };
+    let measured = Outcome::Measured {
+        rate: 12.3,
+        unit: Unit::GigabytesPerSecond,
+        peak: Some(("memory read", 0.8)),
+        timing,
+        error: 1e-9,
+        error_bound: 1e-7,
+    };
+    let withheld = Outcome::Withheld { error: 0.5, error_bound: 1e-7 };
+    let failed = Outcome::Failed { cause: "the device was lost".to_owned() };
+    let report = BenchReport {
+        version: "0.1.0",
+        seed: 1,
+        devices: vec![DeviceReport {
+            name: "cpu".to_owned(),
+            driver: String::new(),
+            tier: "avx2+fma".to_owned(),
+            is_software: false,
+            n_threads: 2,
+            peaks: vec![Peak { name: "memory read", rate: 15.0, unit: Unit::GigabytesPerSecond, timing }],
+            lines: vec![line(measured), line(withheld), line(failed)],
+        }],
+    };
+    let text = json::document(&wire::Bench::new(&report, 6));
+    assert_eq!(schemas::check("bench", &text), Ok(()), "{text}");
+    let table = terminal::bench(&report, UNICODE);
+    assert!(
+        table.contains("12.3 GB/s") && table.contains("speed withheld") && table.contains("FAILED"),
+        "{table}"
+    );
 }
 
 #[test]
@@ -126,7 +165,7 @@ fn the_schema_objects_to_a_lost_renamed_or_mistyped_key() {
         ("\"speaks\": \"for\"", "\"speaks\": 1"),
     ] {
         assert!(text.contains(from), "{from} is in the document");
-        check("compare", &text.replacen(from, to, 1), from);
+        assert!(schemas::check("compare", &text.replacen(from, to, 1)).is_err(), "{from}");
     }
 }
 
@@ -156,88 +195,4 @@ fn independent() -> Comparison {
     weights.evidence.retain(|evidence| !evidence.is_for);
     weights.reasons = vec!["no statistic exceeds what independent weights give".to_owned()];
     sample
-}
-
-/// Validates a document; with `objection` it must fail.
-fn check(verb: &str, text: &str, objection: &str) {
-    let schema: Value = serde_json::from_str(schema::of(verb).expect("a schema")).expect("JSON");
-    let document: Value = serde_json::from_str(text).expect("JSON");
-    let outcome = validate(&schema, &schema, &document, "$");
-    assert_eq!(outcome.is_ok(), objection.is_empty(), "{outcome:?} {objection}\n{text}");
-}
-
-/// The part of JSON Schema that our schemas use; an unknown keyword is an error, so that none is ignored.
-fn validate(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
-    for (keyword, rule) in schema.as_object().expect("a schema is an object") {
-        let holds = match keyword.as_str() {
-            "$schema" | "$id" | "title" | "description" | "$defs" => Ok(()),
-            "$ref" => {
-                let name =
-                    rule.as_str().and_then(|rule| rule.strip_prefix("#/$defs/")).expect("a local reference");
-                validate(root, &root["$defs"][name], value, at)
-            }
-            "anyOf" => {
-                let outcomes: Vec<_> =
-                    list(rule).iter().map(|rule| validate(root, rule, value, at)).collect();
-                if outcomes.iter().any(Result::is_ok) { Ok(()) } else { Err(format!("{outcomes:?}")) }
-            }
-            "const" => expect(rule == value, at, rule),
-            "enum" => expect(list(rule).contains(value), at, rule),
-            "type" => {
-                let types = if rule.is_array() { list(rule).to_vec() } else { vec![rule.clone()] };
-                expect(types.iter().any(|name| has_type(value, name.as_str().expect("a type"))), at, rule)
-            }
-            "minimum" => {
-                expect(value.as_f64().is_none_or(|value| value >= rule.as_f64().expect("a number")), at, rule)
-            }
-            "maximum" => {
-                expect(value.as_f64().is_none_or(|value| value <= rule.as_f64().expect("a number")), at, rule)
-            }
-            "required" => list(rule).iter().try_for_each(|key| {
-                let key = key.as_str().expect("a key");
-                expect(value.as_object().is_none_or(|object| object.contains_key(key)), at, &key.into())
-            }),
-            "items" => value
-                .as_array()
-                .into_iter()
-                .flatten()
-                .enumerate()
-                .try_for_each(|(idx, item)| validate(root, rule, item, &format!("{at}[{idx}]"))),
-            "properties" => value.as_object().into_iter().flatten().try_for_each(|(key, item)| {
-                rule.get(key).map_or(Ok(()), |rule| validate(root, rule, item, &format!("{at}.{key}")))
-            }),
-            "additionalProperties" => value.as_object().into_iter().flatten().try_for_each(|(key, item)| {
-                let is_known = schema.get("properties").is_some_and(|known| known.get(key).is_some());
-                match rule {
-                    _ if is_known => Ok(()),
-                    Value::Bool(allowed) => expect(*allowed, at, &key.as_str().into()),
-                    rule => validate(root, rule, item, &format!("{at}.{key}")),
-                }
-            }),
-            other => Err(format!("{at}: unknown keyword {other}")),
-        };
-        holds?;
-    }
-    Ok(())
-}
-
-fn expect(holds: bool, at: &str, rule: &Value) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(format!("{at}: {rule}")) }
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().expect("a list")
-}
-
-fn has_type(value: &Value, name: &str) -> bool {
-    match name {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "number" => value.is_number(),
-        "integer" => value.is_u64() || value.is_i64(),
-        "boolean" => value.is_boolean(),
-        "null" => value.is_null(),
-        _ => false,
-    }
 }
