@@ -202,7 +202,7 @@ fn shapes_must_fit_their_ranges_and_64_bits() {
         ("ST38", shaped("U8", "[-1]"), Refused("ST-FIELD", "integer `-1`")),
         ("ST39", shaped("U8", "[-0]"), Refused("ST-FIELD", "floating point")),
         ("ST40", shaped("U8", "[\"1\"]"), Refused("ST-FIELD", "string")),
-        ("ST50", shaped("U8", &format!("[{}1]", "1,".repeat(999_999))), Refused("ST-RANK", "1,000,000")),
+        ("ST50", shaped("U8", &format!("[{}1]", "1,".repeat(999_999))), Refused("ST-RANK", "more than 16")),
         ("ST50", shaped("U8", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]"), Accepted(1)),
         ("ST50", shaped("U8", "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]"), Refused("ST-RANK", "at most 16")),
     ]);
@@ -264,6 +264,11 @@ fn the_header_must_be_an_object_of_objects() {
         ("ST45", with_metadata(r#"{"format":"pt"}"#), Accepted(1)),
         ("ST46", unknown_field(&nested(125)), Noted(1, "ST-UNKNOWN")),
         ("ST46", unknown_field(&nested(126)), Refused("ST-DEPTH", "nested too deeply")),
+        (
+            "ST47",
+            unknown_field(&format!("\"{}\"", "x".repeat(1 << 20))),
+            Refused("ST-FIELD", "1,048,576 bytes"),
+        ),
         ("ST47", unknown_field(&nested(129)), Refused("ST-DEPTH", "nested too deeply")),
         ("ST48", unknown_field(&nested(100_000)), Refused("ST-DEPTH", "nested too deeply")),
         ("ST49", unknown_field(&nested(1_000_000)), Refused("ST-DEPTH", "nested too deeply")),
@@ -602,7 +607,7 @@ fn links_and_special_files_are_judged_by_where_they_lead() {
     use std::os::unix::fs::PermissionsExt;
     let folder = sharded();
     let locked = folder.at("2.safetensors");
-    std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0)).expect("chmod");
+    std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o000)).expect("chmod");
     match std::fs::File::open(&locked) {
         // the superuser reads everything
         Ok(_) => check("IX28", folder.path(), Accepted(2)),
@@ -712,8 +717,11 @@ fn tokenizers_are_read_as_data() {
     assert_ne!(digest(one), digest(r#"{"model":{"vocab":{"a":1,"b":0}}}"#));
 }
 
+/// Name, dtype, shape, offset and size of a tensor.
+type Entry = (String, String, Vec<u64>, u64, u64);
+
 /// Entries of a file as the safetensors crate reads them from the whole file.
-fn crate_entries(bytes: &[u8]) -> Result<Vec<(String, String, Vec<u64>, u64, u64)>, String> {
+fn crate_entries(bytes: &[u8]) -> Result<Vec<Entry>, String> {
     let (header_bytes, metadata) =
         safetensors::SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
     let start = header_bytes as u64 + 8;
@@ -777,6 +785,29 @@ proptest! {
                 ours.sort();
                 prop_assert_eq!(Ok(ours), crate_entries(&bytes));
             }
+        }
+    }
+
+    #[test]
+    fn mutated_indexes_configs_and_tokenizers_are_read_or_refused(
+        name in prop::sample::select(&["model.safetensors.index.json", "config.json", "tokenizer.json"][..]),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..3, any::<u8>()), 1..4),
+    ) {
+        let folder = sharded();
+        folder.write("config.json", r#"{"model_type":"llama","hidden_size":1,"rotary_pct":0.25,"text_config":{"n_head":8}}"#);
+        folder.write("tokenizer.json", r#"{"added_tokens":[{"id":1,"content":"x"}],"model":{"vocab":{"a":0,"b":7}}}"#);
+        let mut bytes = std::fs::read(folder.at(name)).expect("read");
+        for (at, kind, byte) in edits {
+            let at = at.index(bytes.len());
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => bytes.truncate(at + 1),
+            }
+        }
+        folder.write(name, &bytes);
+        if let Err(error) = checkpoint::open(&folder.path().to_string_lossy(), &Limits::default()) {
+            prop_assert_eq!(error.exit_code(), 3, "{}", error.fault().to_lines());
         }
     }
 }

@@ -1,4 +1,5 @@
 //! oracle = cpu = every gpu, within the derived bound; and every kernel made wrong is noticed.
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod oracle;
 
@@ -421,12 +422,39 @@ fn permuted_traces_equal_their_definition() {
     }
 }
 
+#[test]
+fn inputs_larger_than_an_upload_change_nothing() {
+    let wide = |seed| values::matrix(Dtype::F32, Class::Weights, 3, 40_000, seed, true);
+    let tall = values::matrix(Dtype::Bf16, Class::Weights, 300, 1500, 13, true);
+    for gpu in gpus() {
+        let chunked = || Backend::Gpu(gpu.with_tier(Tier::Small).with_chunk_bytes(0));
+        let (a, b) = (
+            values::bytes(Dtype::Bf16, Class::Specials, 100_000, 1),
+            values::bytes(Dtype::F32, Class::Specials, 100_000, 2),
+        );
+        check("moments", &moments_complaints(&chunked(), (Dtype::Bf16, Dtype::F32), &a, &b));
+        check("classify", &classify_complaints(&chunked(), Dtype::F32, &b));
+        check("row_dots", &row_dots_complaints(&chunked(), &wide(1), &wide(2)));
+        check("row_dots", &row_dots_complaints(&chunked(), &tall, &tall));
+        check("permuted_traces", &permuted_traces_complaints(&chunked(), 257, 200));
+        let related = related(&tall, 70, 14);
+        for keep in [Keep::Partners, Keep::Scores] {
+            check("all_pairs", &all_pairs_complaints(&chunked(), &tall, &related, Ranking::Signed, keep));
+            check("all_pairs", &all_pairs_complaints(&chunked(), &related, &tall, Ranking::Magnitude, keep));
+        }
+    }
+}
+
 /// What the twin test of a kernel sees, on inputs that cover it.
 fn complaints_of(label: &str, backend: &Backend) -> Vec<String> {
     let bf16 = |n_rows, n_cols, seed, scaled| {
         values::matrix(Dtype::Bf16, Class::Weights, n_rows, n_cols, seed, scaled)
     };
     match label {
+        "self_test" => {
+            let Backend::Gpu(gpu) = backend else { return Vec::new() };
+            gpu.check().err().into_iter().map(|error| error.to_string()).collect()
+        }
         "moments" => (LENGTHS.iter())
             .flat_map(|&n| {
                 let a = values::bytes(Dtype::Bf16, Class::Specials, n, 1);

@@ -10,7 +10,7 @@ use crate::checkpoint::Checkpoint;
 use crate::roles::Part;
 use crate::roles::{Assignment, Component, How, Role, RoleMap};
 use crate::stream::StoredView;
-use crate::tensor::Dtype;
+use crate::tensor::{Dtype, View};
 
 /// A canonical matrix [n_rows, n_cols] of a model; vectors are [1, n].
 #[derive(Clone, Debug)]
@@ -72,13 +72,17 @@ impl Group {
     pub fn of(role: Option<&Role>) -> Group {
         let Some(role) = role else { return Group::Other };
         match role.part {
-            Part::Embed | Part::Pos | Part::TokenType | Part::Head => Group::Embeddings,
+            Part::Embed | Part::Pos | Part::TokenType | Part::ClassToken | Part::Head => Group::Embeddings,
             Part::EmbedNorm
             | Part::Norm1
             | Part::Norm1b
             | Part::QNorm
             | Part::KNorm
             | Part::CrossNorm
+            | Part::CrossQNorm
+            | Part::CrossKNorm
+            | Part::HiddenNorm
+            | Part::HeadNorm
             | Part::QANorm
             | Part::KvANorm
             | Part::Norm2
@@ -93,6 +97,7 @@ impl Group {
             | Part::CrossK
             | Part::CrossV
             | Part::CrossO
+            | Part::CrossGate
             | Part::QA
             | Part::QB
             | Part::KvA
@@ -167,7 +172,8 @@ pub fn canonicalise(checkpoint: &Checkpoint, roles: &RoleMap) -> CanonicalModel 
             left_out.push((tensor_idx, reason));
             continue;
         }
-        let mut push = |role, view| {
+        let mut push = |role: Option<Role>, view: View| {
+            let view = role.map_or(view, |role| upright_bias(&role, view));
             let stored = StoredView {
                 file: checkpoint.files[tensor.file_idx].clone(),
                 offset: tensor.offset,
@@ -189,6 +195,12 @@ pub fn canonicalise(checkpoint: &Checkpoint, roles: &RoleMap) -> CanonicalModel 
         }
     }
     CanonicalModel { parts, left_out }
+}
+
+/// Biases of q, k and v stand upright, [n, 1]: cut out of a fused tensor they lie in blocks, which only rows can express.
+fn upright_bias(role: &Role, view: View) -> View {
+    let is_qkv = matches!(role.part, Part::Q | Part::K | Part::V);
+    if role.is_bias && is_qkv && view.n_rows == 1 { view.transposed().unwrap_or(view) } else { view }
 }
 
 /// Whole numbers without a role: only 8-bit ones of two dimensions can be weights (a quantised matrix).

@@ -86,7 +86,7 @@ const FLAGS: &[&str] = &[
 ];
 
 /// Reads the text of a `config.json`.
-pub(super) fn parse(text: &str, notes: &mut Vec<Note>) -> Result<Config, Fault> {
+pub(super) fn parse(text: &str, notes: &mut Vec<Note>) -> Result<Config, Box<Fault>> {
     let top = Section::read(text).map_err(|cause| {
         Fault::new("CT-CONFIG", format!("config.json is not a JSON object: {}", json::says(&cause)))
             .at_byte(json::position(text, &cause) as u64)
@@ -161,7 +161,7 @@ struct Facts<'text> {
 
 impl<'text> Facts<'text> {
     /// Appends the objects that the present sections hold under these keys.
-    fn add_nested(&mut self, keys: &[&str]) -> Result<(), Fault> {
+    fn add_nested(&mut self, keys: &[&str]) -> Result<(), Box<Fault>> {
         let mut found = Vec::new();
         for section in &self.sections {
             for key in keys {

@@ -19,9 +19,9 @@ pub enum Error {
     Disagreement(Box<Fault>),
 }
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Error {
-        Error::Refused(Box::new(fault))
+impl From<Box<Fault>> for Error {
+    fn from(fault: Box<Fault>) -> Error {
+        Error::Refused(fault)
     }
 }
 

@@ -42,15 +42,7 @@ pub(super) enum Weights {
 
 /// Lists a folder; nothing in it is opened.
 pub(super) fn list(folder: &Path) -> Result<Contents, Error> {
-    let mut contents = Contents {
-        folder: folder.to_path_buf(),
-        indexes: Vec::new(),
-        safetensors: Vec::new(),
-        other_formats: Vec::new(),
-        incomplete: Vec::new(),
-        has_config: false,
-        is_empty: true,
-    };
+    let mut contents = Contents::unlisted(folder);
     for name in names(folder)? {
         contents.is_empty = false;
         let list = if name.ends_with(INDEX_SUFFIX) {
@@ -116,6 +108,19 @@ pub(super) fn shard_of(path: &Path) -> Option<u32> {
 }
 
 impl Contents {
+    /// A folder of which no name is known.
+    pub(super) fn unlisted(folder: &Path) -> Contents {
+        Contents {
+            folder: folder.to_path_buf(),
+            indexes: Vec::new(),
+            safetensors: Vec::new(),
+            other_formats: Vec::new(),
+            incomplete: Vec::new(),
+            has_config: false,
+            is_empty: true,
+        }
+    }
+
     /// Which files are the weights, or why that cannot be told.
     pub(super) fn weights(&self) -> Result<Weights, Error> {
         let has = |names: &[String], wanted: &str| names.iter().any(|name| name == wanted);
@@ -157,7 +162,7 @@ impl Contents {
         }
     }
 
-    fn ambiguous(&self, found: &str, names: &[String]) -> Fault {
+    fn ambiguous(&self, found: &str, names: &[String]) -> Box<Fault> {
         Fault::new("DIR-AMBIGUOUS", format!("the folder holds {found}: {}", listed(names)))
             .in_file(&self.folder)
             .found_wanted(format!("{} files", names.len()), "model.safetensors, or an index of its shards")
@@ -190,7 +195,7 @@ impl Contents {
             .in_file(&self.folder)
             .found_wanted("no weights", "model.safetensors, or an index and its shards")
             .hint(NO_WEIGHTS);
-        Error::NoWeights(Box::new(fault))
+        Error::NoWeights(fault)
     }
 
     /// What the report must mention about files that were not used.

@@ -101,12 +101,13 @@ fn identities(paths: &[PathBuf], boundary: &Boundary, contents: &Contents) -> Re
     Ok(identities)
 }
 
-fn missing_shard(path: &Path, contents: &Contents) -> Fault {
-    let fault = Fault::new("IX-MISSING", "a shard that the index names is not there").in_file(path);
+fn missing_shard(path: &Path, contents: &Contents) -> Box<Fault> {
+    let missing = "a shard that the index names is not there";
     if contents.incomplete.is_empty() {
-        return fault.hint("fetch this shard");
+        return Fault::new("IX-MISSING", missing).in_file(path).hint("fetch this shard");
     }
-    Fault { message: "download unfinished: a shard that the index names is not there".to_string(), ..fault }
+    Fault::new("IX-MISSING", format!("download unfinished: {missing}"))
+        .in_file(path)
         .found_wanted(listed(&contents.incomplete), "the whole shard")
         .hint("let the download finish, or fetch this shard again")
 }
@@ -195,7 +196,7 @@ impl Read {
     }
 }
 
-fn parse(text: &str, own_name: &str, limits: &Limits) -> Result<Index, Fault> {
+fn parse(text: &str, own_name: &str, limits: &Limits) -> Result<Index, Box<Fault>> {
     let mut state = State {
         index: Index::default(),
         shard_ids: HashMap::new(),
@@ -227,14 +228,14 @@ fn parse(text: &str, own_name: &str, limits: &Limits) -> Result<Index, Fault> {
 struct State<'a> {
     index: Index,
     shard_ids: HashMap<String, u32>,
-    fault: Option<Fault>,
+    fault: Option<Box<Fault>>,
     has_map: bool,
     own_name: &'a str,
     limits: &'a Limits,
 }
 
 impl State<'_> {
-    fn refuse<E: de::Error>(&mut self, fault: Fault) -> E {
+    fn refuse<E: de::Error>(&mut self, fault: Box<Fault>) -> E {
         self.fault = Some(fault);
         E::custom("refused")
     }
@@ -357,7 +358,7 @@ fn not_a_plain_name(name: &str, own_name: &str) -> Option<&'static str> {
 }
 
 /// No tensor twice, no two shards that one file system would take for one.
-fn check_names(index: &Index) -> Result<(), Fault> {
+fn check_names(index: &Index) -> Result<(), Box<Fault>> {
     let mut seen = HashSet::with_capacity(index.tensors.len());
     if let Some((tensor, _)) = index.tensors.iter().find(|(tensor, _)| !seen.insert(tensor.as_str())) {
         return Err(Fault::new(

@@ -1,9 +1,11 @@
 //! JSON from strangers: depth, encoding and duplicate keys are checked before or while a text is read.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 
+use super::duplicates::Seen;
 use crate::source::Fault;
 
 /// Deepest nesting of objects and lists; serde_json's own limit, which the safetensors crate inherits.
@@ -106,7 +108,7 @@ impl<'de> Visitor<'de> for Ignored {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         use serde::de::Error;
-        let mut keys = std::collections::HashSet::new();
+        let mut keys = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {
             map.next_value_seed(Ignored)?;
             if keys.len() >= MAX_IGNORED_KEYS {
@@ -120,42 +122,45 @@ impl<'de> Visitor<'de> for Ignored {
     }
 }
 
-/// Reads an object of strings and gives a key that occurs twice, if any. Keeps 16 bytes a key.
+/// Reads an object of strings and gives a key that occurs twice, if any.
 pub(super) fn string_map_duplicate(raw: &str) -> Result<Option<String>, serde_json::Error> {
-    let visit = |wanted| serde_json::Deserializer::from_str(raw).deserialize_map(StringMap { wanted });
-    let (mut hashes, _) = visit(None)?;
-    hashes.sort_unstable();
-    match hashes.windows(2).find(|pair| pair[0] == pair[1]) {
-        None => Ok(None),
-        Some(pair) => visit(Some(pair[0])).map(|(_, key)| key),
+    let mut seen = Seen::default();
+    each_key(raw, |key| seen.add(&key).map_err(|fault| fault.message))?;
+    let suspects = seen.into_suspects();
+    let (mut compared, mut twice) = (HashSet::new(), None);
+    if !suspects.is_empty() {
+        each_key(raw, |key| {
+            if suspects.contains(&key) && !compared.insert(key.clone()) {
+                twice = Some(key);
+            }
+            Ok(())
+        })?;
     }
+    Ok(twice)
 }
 
-/// Hashes of all keys, or the key with a wanted hash.
-struct StringMap {
-    wanted: Option<u128>,
+fn each_key(raw: &str, visit: impl FnMut(String) -> Result<(), String>) -> Result<(), serde_json::Error> {
+    serde_json::Deserializer::from_str(raw).deserialize_map(StringMap { visit })
 }
 
-impl<'de> Visitor<'de> for StringMap {
-    type Value = (Vec<u128>, Option<String>);
+/// Hands on the keys of an object of strings.
+struct StringMap<F> {
+    visit: F,
+}
+
+impl<'de, F: FnMut(String) -> Result<(), String>> Visitor<'de> for StringMap<F> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of strings")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         use serde::de::Error;
-        let (mut hashes, mut found) = (Vec::new(), None);
         while let Some((key, _)) = map.next_entry::<String, StringOnly>()? {
-            let hash = hash(&key);
-            if self.wanted.is_none() {
-                hashes.try_reserve(1).map_err(|_| A::Error::custom("not enough memory for its keys"))?;
-                hashes.push(hash);
-            } else if self.wanted == Some(hash) {
-                found = Some(key);
-            }
+            (self.visit)(key).map_err(A::Error::custom)?;
         }
-        Ok((hashes, found))
+        Ok(())
     }
 }
 
@@ -178,14 +183,8 @@ impl<'de> serde::Deserialize<'de> for StringOnly {
     }
 }
 
-fn hash(key: &str) -> u128 {
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&blake3::hash(key.as_bytes()).as_bytes()[..16]);
-    u128::from_le_bytes(bytes)
-}
-
 /// The text of a JSON file, or a fault that names the encoding it is in.
-pub(super) fn text(bytes: Vec<u8>, rule: &'static str) -> Result<String, Fault> {
+pub(super) fn text(bytes: Vec<u8>, rule: &'static str) -> Result<String, Box<Fault>> {
     let encoding = match bytes.as_slice() {
         [] => Some("an empty file"),
         [0xef, 0xbb, 0xbf, ..] => Some("UTF-8 with a byte order mark"),
@@ -208,7 +207,7 @@ pub(super) fn text(bytes: Vec<u8>, rule: &'static str) -> Result<String, Fault> 
 }
 
 /// The text of a file that must be UTF-8.
-pub(super) fn utf8(bytes: Vec<u8>, rule: &'static str) -> Result<String, Fault> {
+pub(super) fn utf8(bytes: Vec<u8>, rule: &'static str) -> Result<String, Box<Fault>> {
     String::from_utf8(bytes).map_err(|cause| {
         Fault::new(rule, "the text is not valid UTF-8")
             .at_byte(cause.utf8_error().valid_up_to() as u64)

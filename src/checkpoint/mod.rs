@@ -4,6 +4,7 @@
 #![warn(clippy::cast_possible_truncation)]
 
 mod config;
+mod duplicates;
 mod error;
 mod folder;
 mod index;

@@ -65,7 +65,8 @@ fn open_file(reference: &str, path: &Path, limits: &Limits) -> Result<Checkpoint
         }
         _ => (Boundary::of(&[&parent])?, None),
     };
-    let contents = folder::list(&parent)?;
+    // a folder that may be entered but not listed still gives the file
+    let contents = folder::list(&parent).unwrap_or_else(|_| Contents::unlisted(&parent));
     let mut checkpoint = if folder::is_index(path) {
         let mut checkpoint = index::open(path, &boundary, &contents, limits)?;
         checkpoint.notes.extend(contents.notes());

@@ -12,10 +12,10 @@ use crate::source::{Fault, grouped, shown};
 const MAX_TOKENS: usize = 4 << 20;
 
 /// Reads the text of one kind of file; None where it holds no token list.
-pub(super) type Reader = fn(&str, &mut Vec<Note>) -> Result<Option<Vocabulary>, Fault>;
+pub(super) type Reader = fn(&str, &mut Vec<Note>) -> Result<Option<Vocabulary>, Box<Fault>>;
 
 /// Reads a `tokenizer.json`: `model.vocab`, an object or a list of [token, score], and `added_tokens`.
-pub(super) fn from_tokenizer(text: &str, notes: &mut Vec<Note>) -> Result<Option<Vocabulary>, Fault> {
+pub(super) fn from_tokenizer(text: &str, notes: &mut Vec<Note>) -> Result<Option<Vocabulary>, Box<Fault>> {
     let mut tokens = Tokens::default();
     read(text, TokenizerFile(&mut tokens))?;
     let n_words = tokens.model.len() + tokens.added.len();
@@ -28,7 +28,7 @@ pub(super) fn from_tokenizer(text: &str, notes: &mut Vec<Note>) -> Result<Option
 
 /// Reads a `vocab.json`: an object of tokens and ids. An object of anything else is noted: speech models keep one
 /// list per language under this name.
-pub(super) fn from_map(text: &str, notes: &mut Vec<Note>) -> Result<Option<Vocabulary>, Fault> {
+pub(super) fn from_map(text: &str, notes: &mut Vec<Note>) -> Result<Option<Vocabulary>, Box<Fault>> {
     let mut tokens = Tokens::default();
     if let Err(fault) = read(text, Vocab(&mut tokens)) {
         if serde_json::from_str::<AnyObject>(text).is_err() {
@@ -44,7 +44,7 @@ pub(super) fn from_map(text: &str, notes: &mut Vec<Note>) -> Result<Option<Vocab
 }
 
 /// Reads a `vocab.txt`: one token a line, its id the number of the line from 0 on.
-pub(super) fn from_lines(text: &str, notes: &mut Vec<Note>) -> Result<Option<Vocabulary>, Fault> {
+pub(super) fn from_lines(text: &str, notes: &mut Vec<Note>) -> Result<Option<Vocabulary>, Box<Fault>> {
     let mut tokens = Tokens::default();
     for (id, line) in (0_u64..).zip(text.lines()) {
         tokens.push(line.to_string(), id).map_err(|says| Fault::new("CT-TOKENIZER", says))?;
@@ -53,7 +53,7 @@ pub(super) fn from_lines(text: &str, notes: &mut Vec<Note>) -> Result<Option<Voc
 }
 
 /// Reads an object to its end.
-fn read<'text, T: Visitor<'text, Value = ()>>(text: &'text str, visitor: T) -> Result<(), Fault> {
+fn read<'text, T: Visitor<'text, Value = ()>>(text: &'text str, visitor: T) -> Result<(), Box<Fault>> {
     let mut parser = serde_json::Deserializer::from_str(text);
     parser.deserialize_map(visitor).and_then(|()| parser.end()).map_err(|cause| {
         let says = format!("the tokenizer does not have the form of one: {}", json::says(&cause));
@@ -76,7 +76,7 @@ impl Tokens {
     }
 
     /// Sorted, one id a token: added tokens win over the model's, of a list's equal tokens the first id.
-    fn into_vocabulary(self, notes: &mut Vec<Note>) -> Result<Vocabulary, Fault> {
+    fn into_vocabulary(self, notes: &mut Vec<Note>) -> Result<Vocabulary, Box<Fault>> {
         let Tokens { model: mut tokens, mut added, is_map } = self;
         tokens.sort_unstable();
         let twice = tokens.windows(2).find(|pair| pair[0].0 == pair[1].0).map(|pair| pair[0].0.clone());

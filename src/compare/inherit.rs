@@ -50,7 +50,11 @@ pub(super) fn inherited(
             .sum()
     };
     let sum = |group: Option<Group>| -> f64 {
-        explained.iter().filter(|(of, _)| group.is_none_or(|group| *of == group)).map(|(_, n)| n).sum()
+        explained
+            .iter()
+            .filter(|(of, _)| group.is_none_or(|group| *of == group))
+            .map(|(_, n)| n)
+            .fold(0.0, |sum, n| sum + n)
     };
     let share = |sum: f64, total: f64| if total > 0.0 { (sum / total).min(1.0) } else { 0.0 };
     Inherited {

@@ -139,7 +139,17 @@ impl PlainStage {
 
     /// Median cosine of matrices outside the token tables.
     pub(super) fn median_cosine(&self, pair: &Pair<'_>, alignment: &Alignment) -> Option<f64> {
-        let cosines: Vec<f64> = alignment
+        median(&self.matrix_cosines(pair, alignment))
+    }
+
+    /// Every matrix outside the token tables is near its counterpart.
+    fn all_near(&self, pair: &Pair<'_>, alignment: &Alignment) -> bool {
+        let cosines = self.matrix_cosines(pair, alignment);
+        !cosines.is_empty() && cosines.iter().all(|cosine| *cosine >= NEAR)
+    }
+
+    fn matrix_cosines(&self, pair: &Pair<'_>, alignment: &Alignment) -> Vec<f64> {
+        alignment
             .pairs
             .iter()
             .enumerate()
@@ -148,8 +158,7 @@ impl PlainStage {
                 part.stored.view.n_rows > 1 && part.n_dimensions > 1 && paired.group != Group::Embeddings
             })
             .filter_map(|(idx, _)| self.picture(idx)?.cosine)
-            .collect();
-        median(&cosines)
+            .collect()
     }
 }
 
@@ -269,7 +278,7 @@ const GRID_MATRICES: usize = 6;
 /// Rows of each.
 const GRID_ROWS: usize = 8;
 
-/// Whether one side is the other on a coarser set of values; asked only where the matrices are nearly alike.
+/// Whether one side is the other on a coarser set of values; asked only where every matrix is near its counterpart.
 pub(super) fn requantised(
     pair: &Pair<'_>,
     alignment: &Alignment,
@@ -278,8 +287,7 @@ pub(super) fn requantised(
     meter: &ReadMeter,
     clock: &mut Clock<'_>,
 ) -> Result<Option<Requantised>, Error> {
-    let nearly = plain.median_cosine(pair, alignment).is_some_and(|cosine| cosine >= NEAR);
-    if !nearly || options.only.is_some() {
+    if options.only.is_some() || !plain.all_near(pair, alignment) {
         return Ok(None);
     }
     let candidates: Vec<usize> = (0..alignment.pairs.len())

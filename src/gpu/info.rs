@@ -114,12 +114,25 @@ impl DeviceInfo {
 /// several with commas) narrows the list.
 #[must_use]
 pub fn devices() -> Vec<DeviceInfo> {
-    adapters().into_iter().map(|(info, _)| info).collect()
+    adapters(OpenGl::Listed).into_iter().map(|(info, _)| info).collect()
+}
+
+/// Whether OpenGL is looked at: its libraries write to the terminal where there is no display.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OpenGl {
+    /// After the others.
+    Listed,
+    /// Only if `WGPU_BACKEND` asks for it.
+    IfAsked,
 }
 
 /// The adapters themselves beside their descriptions.
-pub(super) fn adapters() -> Vec<(DeviceInfo, wgpu::Adapter)> {
-    let backends = wanted_backends(std::env::var("WGPU_BACKEND").ok().as_deref());
+pub(super) fn adapters(opengl: OpenGl) -> Vec<(DeviceInfo, wgpu::Adapter)> {
+    let variable = std::env::var("WGPU_BACKEND").ok().filter(|list| !list.trim().is_empty());
+    let mut backends = wanted_backends(variable.as_deref());
+    if variable.is_none() && opengl == OpenGl::IfAsked {
+        backends -= wgpu::Backends::GL;
+    }
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = backends;
     let instance = wgpu::Instance::new(descriptor);
@@ -131,8 +144,8 @@ pub(super) fn adapters() -> Vec<(DeviceInfo, wgpu::Adapter)> {
 
 fn wanted_backends(variable: Option<&str>) -> wgpu::Backends {
     let all = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12 | wgpu::Backends::GL;
-    match variable.map(str::trim) {
-        None | Some("") => all,
+    match variable {
+        None => all,
         Some(list) => list.split(',').fold(wgpu::Backends::empty(), |wanted, word| {
             wanted
                 | match word.trim().to_lowercase().as_str() {

@@ -22,7 +22,7 @@ pub use info::{Api, DeviceInfo, DeviceType, MatrixUnit, devices};
 pub(crate) use kernel::params;
 pub use kernel::{Edit, Kernel};
 pub(crate) use run::{Call, Resident};
-pub use self_test::SelfTest;
+pub use self_test::{KERNEL as SELF_TEST, SelfTest};
 pub use tier::Tier;
 
 /// An open device that passed its self-test. Threads may share it; at most two of them use it at a time.
@@ -34,6 +34,8 @@ pub struct Gpu {
     pipelines: Mutex<HashMap<run::PipelineKey, Arc<wgpu::ComputePipeline>>>,
     tier: Tier,
     self_test: SelfTest,
+    /// Most bytes of an upload.
+    chunk_bytes: usize,
     /// Kernel label and edit; only tests set it.
     edit: Option<(&'static str, Edit)>,
 }
@@ -64,10 +66,16 @@ impl Gpu {
     /// # Errors
     /// Nothing fits, or the one that fits cannot be opened or computes wrongly.
     pub fn open(choice: &Choice) -> Result<Gpu, Error> {
-        let adapters = info::adapters();
-        let listed: Vec<DeviceInfo> = adapters.iter().map(|(info, _)| info.clone()).collect();
         let name_variable = std::env::var("WGPU_ADAPTER_NAME").ok();
-        let index = choice::choose(&listed, choice, name_variable.as_deref())?.index;
+        let choose = |opengl| {
+            let adapters = info::adapters(opengl);
+            let listed: Vec<DeviceInfo> = adapters.iter().map(|(info, _)| info.clone()).collect();
+            let index = choice::choose(&listed, choice, name_variable.as_deref())?.index;
+            Ok((adapters, index))
+        };
+        // OpenGL comes last in the list, so that leaving it out moves no index
+        let (adapters, index) =
+            choose(info::OpenGl::IfAsked).or_else(|_: Error| choose(info::OpenGl::Listed))?;
         Gpu::open_listed(&adapters[index])
     }
 
@@ -76,7 +84,7 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::open`].
     pub fn open_index(index: usize) -> Result<Gpu, Error> {
-        let adapters = info::adapters();
+        let adapters = info::adapters(info::OpenGl::Listed);
         let found = adapters.len();
         let adapter = adapters.get(index).ok_or_else(|| Error::NoAdapter {
             asked: index.to_string(),
@@ -93,6 +101,7 @@ impl Gpu {
             turns: Arc::default(),
             pipelines: Mutex::default(),
             tier,
+            chunk_bytes: run::chunk_bytes(info),
             self_test: SelfTest::default(),
             edit: None,
         };
@@ -104,6 +113,14 @@ impl Gpu {
     #[must_use]
     pub fn info(&self) -> &DeviceInfo {
         &self.device.info
+    }
+
+    /// Runs the self-test again: after a doubtful result, or to see how long it takes.
+    ///
+    /// # Errors
+    /// The device gives a wrong answer, or none.
+    pub fn check(&self) -> Result<SelfTest, Error> {
+        self_test::run(self)
     }
 
     /// Size class of the all-pairs product.
@@ -140,6 +157,13 @@ impl Gpu {
         Gpu { edit: Some((label, edit)), ..self.same_device() }
     }
 
+    /// The same device with smaller uploads (at least 64 KiB): how tests reach what large inputs reach.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_chunk_bytes(&self, chunk_bytes: usize) -> Gpu {
+        Gpu { chunk_bytes: chunk_bytes.max(64 << 10), ..self.same_device() }
+    }
+
     /// Ends the device as a driver reset would: how tests see that a loss is reported.
     #[doc(hidden)]
     pub fn lose(&self) {
@@ -153,6 +177,7 @@ impl Gpu {
             turns: Arc::clone(&self.turns),
             pipelines: Mutex::default(),
             tier: self.tier,
+            chunk_bytes: self.chunk_bytes,
             self_test: self.self_test.clone(),
             edit: self.edit,
         }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use super::pool::Loan;
-use super::{Error, Gpu, Kernel};
+use super::{DeviceInfo, Error, Gpu, Kernel};
 
 /// Content of every output word before a kernel runs: a NaN with a payload that no computation makes.
 pub(super) const UNWRITTEN: u32 = 0x7fc0_c06e;
@@ -60,6 +60,12 @@ pub(crate) struct Call<'a> {
     pub(crate) groups: [u32; 3],
 }
 
+/// Bytes of an upload on this adapter.
+pub(super) fn chunk_bytes(info: &DeviceInfo) -> usize {
+    let limit = info.max_binding_bytes.min(info.max_buffer_bytes).min(32 << 20);
+    usize::try_from(limit).unwrap_or(32 << 20)
+}
+
 impl Gpu {
     /// Waits until fewer than two callers use the device. Take one turn per chunk of work, never two at once.
     pub(crate) fn turn(&self) -> Turn {
@@ -71,10 +77,9 @@ impl Gpu {
         Turn(Arc::clone(&self.turns))
     }
 
-    /// Largest upload in bytes that a kernel can bind, in chunks that keep device memory small.
+    /// Largest upload in bytes: below what a kernel can bind, and small enough to keep device memory small.
     pub(crate) fn max_chunk_bytes(&self) -> usize {
-        let limit = self.info().max_binding_bytes.min(self.info().max_buffer_bytes).min(32 << 20);
-        usize::try_from(limit).unwrap_or(32 << 20)
+        self.chunk_bytes
     }
 
     /// Copies bytes to the device, followed by zeros up to a multiple of 64 bytes. The binding covers at least
@@ -345,6 +350,8 @@ impl Gpu {
 
     /// The loss of the device where that is what lies behind `error`.
     fn lost_or(&self, kernel: &'static Kernel, error: Error) -> Error {
+        // the callback of a loss runs inside a poll; what the poll itself says is no news
+        let _ = self.device.device.poll(wgpu::PollType::Poll);
         match self.device.lost() {
             Some(reason) => Error::DeviceLost { adapter: self.name(), kernel: kernel.label, reason },
             None => error,

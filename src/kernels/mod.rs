@@ -14,6 +14,7 @@ pub use operand::SHADER_CODES;
 
 /// Every kernel: the layout, twin and broken-twin tests follow from this table.
 pub const KERNELS: &[&gpu::Kernel] = &[
+    &gpu::SELF_TEST,
     &classify::KERNEL,
     &moments::KERNEL,
     &row_dots::KERNEL,

@@ -1,6 +1,7 @@
 //! Cuts one stored tensor into canonical matrices: only offsets and strides, never a copy.
 
 use super::family::{Cut, Rope, Stacked};
+use super::stored::{Runs, Stored, is_countable};
 use super::{Expert, Part};
 use crate::tensor::{RowOrder, View};
 
@@ -29,7 +30,11 @@ pub(super) struct Facts {
 /// More experts than any model stacks in one tensor: a larger first dimension is something else.
 const MAX_STACKED_EXPERTS: u64 = 65_536;
 
-const SHAPE: &str = "the shape does not fit the layout that the name promises";
+/// Fewer elements than this make no expert: describing each would take more memory than the tensor itself.
+const MIN_EXPERT_ELEMENTS: u64 = 16;
+
+/// The reason given where a name and a shape contradict each other.
+pub(super) const SHAPE: &str = "the shape does not fit the layout that the name promises";
 const NO_HEADS: &str =
     "the layout depends on the number of heads, which neither the config nor the shapes give";
 
@@ -41,7 +46,9 @@ pub(super) fn cut(
     rope: Rope,
     facts: &Facts,
 ) -> Result<Vec<Piece>, &'static str> {
-    shape.iter().try_fold(1u64, |product, dim| product.checked_mul(*dim)).ok_or(SHAPE)?;
+    if !is_countable(shape) {
+        return Err(SHAPE);
+    }
     let stored = || Stored::of(shape, is_bias);
     match cut {
         Cut::Is(part) => one(part, Expert::None, stored()?, rope, facts),
@@ -74,121 +81,6 @@ pub(super) fn cut(
         ),
         Cut::Fixed(_) => Err("constant by construction"),
         Cut::Opaque(reason) => Err(reason),
-    }
-}
-
-/// A matrix as it lies in the file; `n_ins` is 1 and `is_vector` set for a bias or a norm.
-#[derive(Clone, Copy, Debug)]
-struct Stored {
-    base: u64,
-    n_outs: u64,
-    n_ins: u64,
-    out_stride: u64,
-    in_stride: u64,
-    is_vector: bool,
-}
-
-impl Stored {
-    fn of(shape: &[u64], is_bias: bool) -> Result<Stored, &'static str> {
-        // [1, n, d] position tables and [1, 1, d] class tokens of vision models carry empty leading axes
-        let mut dims = shape;
-        while let [1, rest @ ..] = dims
-            && rest.len() >= 2
-        {
-            dims = rest;
-        }
-        match dims {
-            [] => Ok(Stored::vector(0, 1)),
-            [n] => Ok(Stored::vector(0, *n)),
-            _ if is_bias => Err(SHAPE),
-            [n_outs, rest @ ..] => Ok(Stored::matrix(0, *n_outs, rest.iter().product())),
-        }
-    }
-
-    fn vector(base: u64, n: u64) -> Stored {
-        Stored { base, n_outs: n, n_ins: 1, out_stride: 1, in_stride: 1, is_vector: true }
-    }
-
-    fn matrix(base: u64, n_outs: u64, n_ins: u64) -> Stored {
-        Stored { base, n_outs, n_ins, out_stride: n_ins, in_stride: 1, is_vector: false }
-    }
-
-    /// The same bytes read as [in, out]; a vector stays one.
-    fn transposed(self) -> Stored {
-        if self.is_vector {
-            return self;
-        }
-        Stored {
-            n_outs: self.n_ins,
-            n_ins: self.n_outs,
-            out_stride: self.in_stride,
-            in_stride: self.out_stride,
-            ..self
-        }
-    }
-
-    /// The view of some of the outputs.
-    fn view(self, runs: Runs, row_order: RowOrder) -> View {
-        let Runs { first, n_rows, stride, n_runs } = runs;
-        let base = self.base + first * self.out_stride;
-        // single rows at one distance are one block with a longer row stride
-        let (block_rows, n_runs, row_stride, block_stride) = match (n_rows, n_runs) {
-            (1, 2..) => (n_runs, 1, stride * self.out_stride, n_runs * stride * self.out_stride),
-            (_, 1) => (n_rows, 1, self.out_stride, n_rows * self.out_stride),
-            _ => (n_rows, n_runs, self.out_stride, stride * self.out_stride),
-        };
-        let n_rows = block_rows * n_runs;
-        // a vector is one row, unless its elements are permuted or lie in blocks: then one element a row
-        if self.is_vector && n_runs == 1 && row_order == RowOrder::Plain {
-            return View {
-                base,
-                n_rows: 1,
-                n_cols: n_rows,
-                block_rows: 1,
-                block_stride: n_rows * row_stride,
-                row_stride: n_rows * row_stride,
-                col_stride: row_stride,
-                row_order,
-            };
-        }
-        View {
-            base,
-            n_rows,
-            n_cols: self.n_ins,
-            block_rows: block_rows.max(1),
-            block_stride,
-            row_stride,
-            col_stride: self.in_stride,
-            row_order,
-        }
-    }
-
-    fn whole(self) -> View {
-        self.view(Runs::at(0, self.n_outs), RowOrder::Plain)
-    }
-}
-
-/// Outputs in equal runs at one distance.
-#[derive(Clone, Copy, Debug)]
-struct Runs {
-    first: u64,
-    n_rows: u64,
-    stride: u64,
-    n_runs: u64,
-}
-
-impl Runs {
-    fn at(first: u64, n_rows: u64) -> Runs {
-        Runs { first, n_rows, stride: n_rows, n_runs: 1 }
-    }
-}
-
-/// Whole tensor of a type without a role: [first dimension, rest], a vector as one row.
-pub(super) fn whole(shape: &[u64]) -> View {
-    match shape {
-        [] => View::whole(1, 1),
-        [n] => View::whole(1, *n),
-        [n_rows, rest @ ..] => View::whole(*n_rows, rest.iter().product()),
     }
 }
 
@@ -233,7 +125,7 @@ fn head_rows(facts: &Facts) -> Option<u64> {
 
 /// Rows of q, and of k (as of v), in a fused tensor: q has one row per input of the output projection.
 fn attention_widths(stored: Stored, facts: &Facts) -> Result<(u64, u64), &'static str> {
-    let from_heads = || Some(facts.n_heads?.checked_mul(facts.head_dim?)?);
+    let from_heads = || facts.n_heads?.checked_mul(facts.head_dim?);
     let q = facts.attention_width.or_else(from_heads).ok_or(NO_HEADS)?;
     let both =
         stored.n_outs.checked_sub(q).filter(|both| *both > 0 && both.is_multiple_of(2)).ok_or(SHAPE)?;
@@ -346,7 +238,8 @@ fn per_expert(
         }
         _ => return Err(SHAPE),
     };
-    if n_experts > MAX_STACKED_EXPERTS {
+    let n_elements: u64 = shape.iter().skip(1).product();
+    if n_experts > MAX_STACKED_EXPERTS || n_elements < MIN_EXPERT_ELEMENTS {
         return Err(SHAPE);
     }
     let mut pieces = Vec::new();

@@ -1,16 +1,21 @@
 //! Tensor name → [`Role`]: a table per family; by shape and position where no table fits. Never sees values.
 
+mod assign;
+mod choose;
 mod cut;
-mod detect;
 mod family;
 mod fixed;
+mod guess;
 mod pattern;
+mod plan;
+mod stored;
 mod tables;
 mod tower;
 
 use crate::checkpoint::{Checkpoint, Config};
 use crate::tensor::{Dtype, View};
 
+pub use guess::{ShapeClass, shape_classes};
 pub(crate) use pattern::generalised;
 
 /// Which tower or stack of a model.
@@ -210,5 +215,5 @@ pub fn assign(checkpoint: &Checkpoint) -> RoleMap {
 /// Roles of tensors that are known by name, shape and type, in the same order.
 #[must_use]
 pub fn assign_headers(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap {
-    detect::roles(headers, config)
+    assign::roles(headers, config)
 }

@@ -84,7 +84,7 @@ impl Error {
     #[must_use]
     pub fn fault(&self) -> Fault {
         let message = self.to_string();
-        match self {
+        let fault = match self {
             Error::NotFound { hint, .. } => Fault::new("REF-MISSING", message).hint(hint.clone()),
             Error::ApiModel { .. } => Fault::new("REF-API", message).hint(NO_WEIGHTS),
             Error::Io { path, offset, cause, .. } => {
@@ -109,7 +109,8 @@ impl Error {
                 .in_file(path)
                 .found_wanted(now.clone(), before.clone())
                 .hint("the result was discarded; run again when nothing writes to it"),
-        }
+        };
+        *fault
     }
 }
 

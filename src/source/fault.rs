@@ -32,35 +32,47 @@ pub struct Fault {
 impl Fault {
     /// A fault with only a rule and a message; the other fields follow by the methods below.
     #[must_use]
-    pub fn new(rule: &'static str, message: impl Into<String>) -> Fault {
-        let message = message.into();
-        Fault { rule, message, file: None, tensor: None, byte: None, found: None, wanted: None, hint: None }
+    pub fn new(rule: &'static str, message: impl Into<String>) -> Box<Fault> {
+        Box::new(Fault {
+            rule,
+            message: message.into(),
+            file: None,
+            tensor: None,
+            byte: None,
+            found: None,
+            wanted: None,
+            hint: None,
+        })
     }
 
     /// Names the file.
     #[must_use]
-    pub fn in_file(mut self, path: &Path) -> Fault {
+    pub fn in_file(mut self: Box<Fault>, path: &Path) -> Box<Fault> {
         self.file = Some(shown_path(path));
         self
     }
 
     /// Names the tensor by its stored name.
     #[must_use]
-    pub fn of_tensor(mut self, name: &str) -> Fault {
+    pub fn of_tensor(mut self: Box<Fault>, name: &str) -> Box<Fault> {
         self.tensor = Some(shown(name));
         self
     }
 
     /// Names the byte, counted from the start of the file.
     #[must_use]
-    pub fn at_byte(mut self, byte: u64) -> Fault {
+    pub fn at_byte(mut self: Box<Fault>, byte: u64) -> Box<Fault> {
         self.byte = Some(byte);
         self
     }
 
     /// States what is there and what should be.
     #[must_use]
-    pub fn found_wanted(mut self, found: impl Into<String>, wanted: impl Into<String>) -> Fault {
+    pub fn found_wanted(
+        mut self: Box<Fault>,
+        found: impl Into<String>,
+        wanted: impl Into<String>,
+    ) -> Box<Fault> {
         self.found = Some(found.into());
         self.wanted = Some(wanted.into());
         self
@@ -68,7 +80,7 @@ impl Fault {
 
     /// Says what to do.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Fault {
+    pub fn hint(mut self: Box<Fault>, hint: impl Into<String>) -> Box<Fault> {
         self.hint = Some(hint.into());
         self
     }
@@ -128,7 +140,7 @@ pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             shown.push(',');
         }
         shown.push(digit);

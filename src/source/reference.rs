@@ -50,10 +50,10 @@ pub fn resolve_with(reference: &str, cache: &HubCache) -> Result<Location, Error
             Err(_) => {}
         }
     }
-    if let Some(id) = hub::ModelId::parse(reference) {
-        if let Some(location) = cache.find(&id)? {
-            return Ok(location);
-        }
+    if let Some(id) = hub::ModelId::parse(reference)
+        && let Some(location) = cache.find(&id)?
+    {
+        return Ok(location);
     }
     Err(if is_api_model(reference) {
         Error::ApiModel { reference: shown(reference) }
@@ -81,7 +81,7 @@ fn folder_or_snapshot(path: &Path) -> Location {
 }
 
 /// Families that are served behind an API and whose weights were never published.
-const API_PREFIXES: [&str; 16] = [
+const API_PREFIXES: [&str; 14] = [
     "gpt-3",
     "gpt-4",
     "gpt-5",
@@ -94,17 +94,21 @@ const API_PREFIXES: [&str; 16] = [
     "text-davinci",
     "text-embedding-",
     "mistral-large-latest",
-    "command-a",
     "grok-3",
     "grok-4",
-    "nova-",
 ];
+/// Who serves them: the same word under another owner is somebody's own model.
+const API_OWNERS: [&str; 6] = ["openai", "anthropic", "google", "mistralai", "x-ai", "azure"];
 
 fn is_api_model(reference: &str) -> bool {
     let lower = reference.to_lowercase();
-    let name = lower.rsplit('/').next().unwrap_or(&lower);
-    let has_extension = name.ends_with(".safetensors") || name.ends_with(".gguf") || name.ends_with(".bin");
+    let (owner, name) = match lower.split_once('/') {
+        Some((owner, name)) => (Some(owner), name),
+        None => (None, lower.as_str()),
+    };
+    let has_extension = [".safetensors", ".gguf", ".bin", ".json"].iter().any(|end| name.ends_with(end));
     !has_extension
+        && owner.is_none_or(|owner| API_OWNERS.contains(&owner))
         && (matches!(name, "o1" | "o3" | "o4") || API_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
 }
 
@@ -139,6 +143,7 @@ mod tests {
             ("EleutherAI/gpt-neox-20b", false),
             ("EleutherAI/gpt-j-6b", false),
             ("claude.safetensors", false),
+            ("somebody/claude2-alpaca-7b", false),
         ] {
             assert_eq!(is_api_model(name), is_api, "{name}");
         }

@@ -1,11 +1,13 @@
 //! The architecture axis: are the two models the same network, whatever their tensors are called?
 //!
 //! Shapes are compared after canonical views, so a fused, split, transposed or tied form is a renaming. Where a model's
-//! names say nothing, its shapes are compared as a multiset ([`super::shapes`]).
+//! names say nothing, its shapes are compared as a multiset (`shapes`).
+
+mod renaming;
+mod shapes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{renaming, shapes};
 use crate::checkpoint::Config;
 use crate::roles::{Assignment, Component, Expert, Header, Part, Role, RoleMap};
 
@@ -54,7 +56,7 @@ pub struct Described<'a> {
 
 impl Described<'_> {
     /// Whether a family table knows at least half of the weights: enough to compare by role.
-    pub(super) fn has_roles(&self) -> bool {
+    fn has_roles(&self) -> bool {
         let is = |wanted: fn(&Assignment) -> bool| {
             self.roles.assignments.iter().filter(|(found, _)| wanted(found)).count()
         };
@@ -363,3 +365,6 @@ fn part_name(part: Part) -> String {
     };
     word.to_owned()
 }
+
+#[cfg(test)]
+mod tests;

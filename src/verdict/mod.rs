@@ -1,8 +1,6 @@
 //! Evidence becomes the two verdicts, with reasons for and against.
 
 mod architecture;
-mod renaming;
-mod shapes;
 pub mod weights;
 
 pub use architecture::{Architecture, ArchitectureVerdict, Described, Renaming, compare_architectures};

@@ -3,7 +3,7 @@
 use cognate::tensor::Matrix;
 
 /// Row-major [a.n_rows, b.n_rows].
-pub fn scores(a: &Matrix, b: &Matrix) -> Vec<f64> {
+pub(crate) fn scores(a: &Matrix, b: &Matrix) -> Vec<f64> {
     let (a, b) = (directions(a), directions(b));
     let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
     a.iter().flat_map(|x| b.iter().map(move |y| dot(x, y))).collect()

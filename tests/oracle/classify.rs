@@ -4,7 +4,7 @@ use super::values::Format;
 use cognate::tensor::Dtype;
 
 /// (elements, NaN, Inf, zero, subnormal, wrapping sum of little-endian words).
-pub fn classify(dtype: Dtype, bytes: &[u8]) -> (u64, u64, u64, u64, u64, u32) {
+pub(crate) fn classify(dtype: Dtype, bytes: &[u8]) -> (u64, u64, u64, u64, u64, u32) {
     let width = dtype.size_bytes().expect("decodable types are whole bytes");
     let (mut n, mut n_nan, mut n_inf, mut n_zero, mut n_subnormal) = (0, 0, 0, 0, 0);
     for element in bytes.chunks_exact(width) {

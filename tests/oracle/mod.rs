@@ -1,8 +1,8 @@
 //! One naive f64 definition per kernel: the specification. Not linked into the product.
 
-pub mod all_pairs;
-pub mod classify;
-pub mod moments;
-pub mod permuted_traces;
-pub mod row_dots;
-pub mod values;
+pub(crate) mod all_pairs;
+pub(crate) mod classify;
+pub(crate) mod moments;
+pub(crate) mod permuted_traces;
+pub(crate) mod row_dots;
+pub(crate) mod values;

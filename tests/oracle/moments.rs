@@ -2,29 +2,29 @@
 
 /// Sums over the pairs of two runs; a pair with NaN or Inf on either side enters no sum.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Moments {
-    pub counts: Counts,
-    pub sum_a: f64,
-    pub sum_b: f64,
-    pub sum_aa: f64,
-    pub sum_bb: f64,
-    pub sum_ab: f64,
-    pub sum_abs_diff: f64,
-    pub max_abs_diff: f64,
+pub(crate) struct Moments {
+    pub(crate) counts: Counts,
+    pub(crate) sum_a: f64,
+    pub(crate) sum_b: f64,
+    pub(crate) sum_aa: f64,
+    pub(crate) sum_bb: f64,
+    pub(crate) sum_ab: f64,
+    pub(crate) sum_abs_diff: f64,
+    pub(crate) max_abs_diff: f64,
     /// Σ|a|, Σ|b|, Σ|ab|, Σ(|a| + |b|): what error bounds are made of.
-    pub magnitudes: [f64; 4],
+    pub(crate) magnitudes: [f64; 4],
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Counts {
-    pub n_elements: u64,
-    pub n_non_finite_a: u64,
-    pub n_non_finite_b: u64,
-    pub n_equal: u64,
-    pub n_same_sign: u64,
+pub(crate) struct Counts {
+    pub(crate) n_elements: u64,
+    pub(crate) n_non_finite_a: u64,
+    pub(crate) n_non_finite_b: u64,
+    pub(crate) n_equal: u64,
+    pub(crate) n_same_sign: u64,
 }
 
-pub fn moments(a: &[f64], b: &[f64]) -> Moments {
+pub(crate) fn moments(a: &[f64], b: &[f64]) -> Moments {
     assert_eq!(a.len(), b.len());
     let mut m = Moments::default();
     for (&x, &y) in a.iter().zip(b) {

@@ -3,10 +3,10 @@
 use cognate::tensor::{Dtype, Matrix, Values};
 
 /// splitmix64.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn bits(&mut self) -> u64 {
+    pub(crate) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -15,19 +15,19 @@ impl Random {
     }
 
     /// Uniform in [0, 1).
-    pub fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / 2_f64.powi(53)
     }
 
     /// Bell-shaped, variance 1: twelve uniforms less six.
-    pub fn bell(&mut self) -> f64 {
+    pub(crate) fn bell(&mut self) -> f64 {
         (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
     }
 }
 
 /// What kind of values a run holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Class {
+pub(crate) enum Class {
     /// Weights: bell-shaped, deviation 0.02.
     Weights,
     /// Weights, every fifth one zero, NaN, infinite or subnormal.
@@ -42,18 +42,18 @@ pub enum Class {
     Bits,
 }
 
-pub const CLASSES: [Class; 6] =
+pub(crate) const CLASSES: [Class; 6] =
     [Class::Weights, Class::Specials, Class::Tiny, Class::Huge, Class::Zeros, Class::Bits];
 
 /// `n` elements of `dtype` as little-endian bytes.
-pub fn bytes(dtype: Dtype, class: Class, n: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn bytes(dtype: Dtype, class: Class, n: usize, seed: u64) -> Vec<u8> {
     let mut random = Random(seed);
     let width = dtype.size_bytes().expect("decodable types are whole bytes");
     let mut bytes = Vec::with_capacity(n * width);
     for index in 0..n {
         let raw = match class {
             Class::Bits => random.bits(),
-            Class::Zeros if !dtype.is_float() || random.bits() % 2 == 0 => 0,
+            Class::Zeros if !dtype.is_float() || random.bits().is_multiple_of(2) => 0,
             Class::Zeros => encode(dtype, -0.0),
             Class::Weights => encode(dtype, random.bell() * 0.02),
             Class::Tiny => encode(dtype, random.bell() * 2_f64.powi(-70)),
@@ -70,7 +70,7 @@ pub fn bytes(dtype: Dtype, class: Class, n: usize, seed: u64) -> Vec<u8> {
 }
 
 /// Bit pattern of `value` in the low bits; 8-bit floats and integers take the nearest pattern of a scaled value.
-pub fn encode(dtype: Dtype, value: f64) -> u64 {
+pub(crate) fn encode(dtype: Dtype, value: f64) -> u64 {
     match dtype {
         Dtype::F64 => value.to_bits(),
         Dtype::F32 => u64::from((value as f32).to_bits()),
@@ -90,7 +90,7 @@ pub fn encode(dtype: Dtype, value: f64) -> u64 {
 }
 
 /// Elements of a run, each by the definition of its format.
-pub fn decode(dtype: Dtype, bytes: &[u8]) -> Vec<f64> {
+pub(crate) fn decode(dtype: Dtype, bytes: &[u8]) -> Vec<f64> {
     let width = dtype.size_bytes().expect("decodable types are whole bytes");
     let raw = bytes.chunks_exact(width).map(|element| {
         let mut wide = [0; 8];
@@ -130,7 +130,7 @@ enum Special {
 
 /// A binary floating-point format: sign, exponent, mantissa.
 #[derive(Clone, Copy)]
-pub struct Format {
+pub(crate) struct Format {
     exponent_bits: u32,
     mantissa_bits: u32,
     bias: i32,
@@ -138,7 +138,7 @@ pub struct Format {
 }
 
 impl Format {
-    pub fn of(dtype: Dtype) -> Option<Format> {
+    pub(crate) fn of(dtype: Dtype) -> Option<Format> {
         let (exponent_bits, mantissa_bits, bias, special) = match dtype {
             Dtype::F64 => (11, 52, 1023, Special::Ieee),
             Dtype::F32 => (8, 23, 127, Special::Ieee),
@@ -153,12 +153,12 @@ impl Format {
         Some(Format { exponent_bits, mantissa_bits, bias, special })
     }
 
-    pub fn exponent(self, raw: u64) -> u64 {
+    pub(crate) fn exponent(self, raw: u64) -> u64 {
         raw >> self.mantissa_bits & ((1 << self.exponent_bits) - 1)
     }
 
     /// sign · 2^(exponent − bias) · (1 + mantissa / 2^mantissa_bits), with subnormals.
-    pub fn value(self, raw: u64) -> f64 {
+    pub(crate) fn value(self, raw: u64) -> f64 {
         let mantissa = raw & ((1 << self.mantissa_bits) - 1);
         let exponent = self.exponent(raw);
         let negative = raw >> (self.mantissa_bits + self.exponent_bits) & 1 == 1;
@@ -179,7 +179,14 @@ impl Format {
 }
 
 /// A matrix of this type with n_rows × n_cols values of a class; `scaled` adds factors to its columns.
-pub fn matrix(dtype: Dtype, class: Class, n_rows: usize, n_cols: usize, seed: u64, scaled: bool) -> Matrix {
+pub(crate) fn matrix(
+    dtype: Dtype,
+    class: Class,
+    n_rows: usize,
+    n_cols: usize,
+    seed: u64,
+    scaled: bool,
+) -> Matrix {
     let raw = bytes(dtype, class, n_rows * n_cols, seed);
     let halves = || raw.chunks_exact(2).map(|e| u16::from_le_bytes([e[0], e[1]])).collect();
     let values = match dtype {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::checkpoint::json;
@@ -16,6 +16,8 @@ const MAX_RANK: usize = 16;
 const MAX_NAME_BYTES: usize = 4096;
 /// Most fields of a tensor beside the three that the format knows.
 const MAX_UNKNOWN_FIELDS: usize = 16;
+/// Longest text of all such fields together: the crate holds it in some 35 times its size.
+const MAX_UNKNOWN_BYTES: usize = 1 << 20;
 
 /// What a header says; offsets of the entries still count from the end of the header.
 #[derive(Debug, Default)]
@@ -26,12 +28,14 @@ pub(super) struct Header {
     pub metadata: Option<(usize, usize)>,
     /// Fields of tensors that the format does not know.
     pub n_unknown_fields: u64,
+    /// Bytes of their values.
+    pub n_unknown_bytes: usize,
     /// Spaces before the object.
     pub n_leading_spaces: usize,
 }
 
 /// Reads the text of a header, all rules checked that need no file size and no other tensor.
-pub(super) fn parse(text: &str, limits: &Limits) -> Result<Header, Fault> {
+pub(super) fn parse(text: &str, limits: &Limits) -> Result<Header, Box<Fault>> {
     let n_leading_spaces = text.len() - text.trim_start_matches(' ').len();
     let mut state = State {
         header: Header { n_leading_spaces, ..Header::default() },
@@ -66,14 +70,14 @@ fn header_byte(at: usize) -> u64 {
 struct State<'limits> {
     header: Header,
     /// The rule that was broken; the parser's own error only unwinds.
-    fault: Option<Fault>,
+    fault: Option<Box<Fault>>,
     /// Tensor that is being read.
     current: Option<String>,
     limits: &'limits Limits,
 }
 
 impl State<'_> {
-    fn refuse<E: de::Error>(&mut self, fault: Fault) -> E {
+    fn refuse<E: de::Error>(&mut self, fault: Box<Fault>) -> E {
         self.fault = Some(match &self.current {
             Some(name) if fault.tensor.is_none() => fault.of_tensor(name),
             _ => fault,
@@ -81,7 +85,7 @@ impl State<'_> {
         E::custom("refused")
     }
 
-    fn json_fault(&self, text: &str, cause: &serde_json::Error) -> Fault {
+    fn json_fault(&self, text: &str, cause: &serde_json::Error) -> Box<Fault> {
         let at = header_byte(json::position(text, cause));
         let says = json::says(cause);
         let fault = match cause.classify() {
@@ -119,7 +123,7 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_, '_, 'de> {
                 }
                 let raw = map.next_value::<&'de RawValue>()?.get();
                 // both are parts of one text, so their distance is a position in it
-                let start = (raw.as_ptr() as usize) - (text.as_ptr() as usize);
+                let start = raw.as_ptr().addr() - text.as_ptr().addr();
                 state.header.metadata = Some((start, raw.len()));
                 check_metadata(raw).map_err(|fault| {
                     let fault = fault.at_byte(header_byte(start));
@@ -176,14 +180,22 @@ impl<'de> Visitor<'de> for InfoSeed<'_, '_> {
         while let Some(field) = map.next_key::<String>()? {
             let is_twice = match field.as_str() {
                 "dtype" => dtype.replace(map.next_value::<String>()?).is_some(),
-                "shape" => shape
-                    .replace(map.next_value_seed(Numbers { what: "dimensions", most: MAX_RANK })?)
-                    .is_some(),
+                "shape" => {
+                    shape.replace(map.next_value_seed(Numbers { state, list: List::Shape })?).is_some()
+                }
                 "data_offsets" => {
-                    offsets.replace(map.next_value_seed(Numbers { what: "offsets", most: 2 })?).is_some()
+                    offsets.replace(map.next_value_seed(Numbers { state, list: List::Offsets })?).is_some()
                 }
                 _ => {
                     let raw = map.next_value::<&'de RawValue>()?;
+                    state.header.n_unknown_bytes =
+                        state.header.n_unknown_bytes.saturating_add(raw.get().len());
+                    if state.header.n_unknown_bytes > MAX_UNKNOWN_BYTES {
+                        let limit = grouped(MAX_UNKNOWN_BYTES as u64);
+                        let says =
+                            format!("fields that the format does not know take more than {limit} bytes");
+                        return Err(state.refuse(Fault::new("ST-FIELD", says)));
+                    }
                     if let Err(says) = json::check_ignored(raw.get()) {
                         return Err(state
                             .refuse(Fault::new("ST-FIELD", format!("field '{}': {says}", shown(&field)))));
@@ -208,7 +220,7 @@ impl<'de> Visitor<'de> for InfoSeed<'_, '_> {
             let fault = Fault::new("ST-FIELD", "dtype, shape or data_offsets is missing");
             return Err(state.refuse(fault));
         };
-        match entry(dtype, shape, offsets) {
+        match entry(&dtype, shape, &offsets) {
             Err(fault) => Err(state.refuse(fault)),
             Ok(mut entry) => {
                 entry.name = state.current.take().unwrap_or_default();
@@ -225,18 +237,12 @@ impl<'de> Visitor<'de> for InfoSeed<'_, '_> {
 }
 
 /// A nameless entry from the three fields of a tensor.
-fn entry(dtype: String, shape: UpTo, offsets: UpTo) -> Result<TensorEntry, Fault> {
-    let shape = shape.map_err(|n| {
-        Fault::new("ST-RANK", "too many dimensions").found_wanted(grouped(n), format!("at most {MAX_RANK}"))
-    })?;
-    let [begin, end] = offsets.as_ref().map_or(&[][..], Vec::as_slice) else {
-        return Err(Fault::new("ST-OFFSETS", "data_offsets must be two numbers, begin and end"));
-    };
-    let (begin, end) = (*begin, *end);
-    let Some(dtype) = Dtype::from_name(&dtype) else {
+fn entry(dtype: &str, shape: Vec<u64>, offsets: &[u64]) -> Result<TensorEntry, Box<Fault>> {
+    let &[begin, end] = offsets else { return Err(not_two_offsets()) };
+    let Some(dtype) = Dtype::from_name(dtype) else {
         let known = Dtype::ALL.map(Dtype::name).join(", ");
-        return Err(Fault::new("ST-DTYPE", format!("the format knows no dtype '{}'", shown(&dtype)))
-            .found_wanted(shown(&dtype), known));
+        return Err(Fault::new("ST-DTYPE", format!("the format knows no dtype '{}'", shown(dtype)))
+            .found_wanted(shown(dtype), known));
     };
     let Some(size_bytes) = end.checked_sub(begin) else {
         return Err(Fault::new("ST-OFFSETS", "the range ends before it begins")
@@ -254,7 +260,7 @@ fn entry(dtype: String, shape: UpTo, offsets: UpTo) -> Result<TensorEntry, Fault
 }
 
 /// Bytes that a tensor needs. Dimensions of a tensor without elements count too: loaders disagree about `[0, huge, huge]`.
-fn size_of(dtype: Dtype, shape: &[u64]) -> Result<u64, Fault> {
+fn size_of(dtype: Dtype, shape: &[u64]) -> Result<u64, Box<Fault>> {
     let overflow = || {
         Fault::new("ST-OVERFLOW", "the number of elements or bits does not fit into 64 bits")
             .found_wanted(format!("{shape:?}"), "dimensions whose product is at most 2^63")
@@ -275,50 +281,66 @@ fn size_of(dtype: Dtype, shape: &[u64]) -> Result<u64, Fault> {
     Ok(n_bits / 8)
 }
 
-/// At most so many numbers, or how many there were.
-type UpTo = Result<Vec<u64>, u64>;
-
-/// A list of whole numbers; one that is too long is counted and not kept.
-struct Numbers {
-    what: &'static str,
-    most: usize,
+/// The two lists of numbers that a tensor has.
+#[derive(Clone, Copy)]
+enum List {
+    Shape,
+    Offsets,
 }
 
-impl<'de> DeserializeSeed<'de> for Numbers {
-    type Value = UpTo;
+/// Reads a list of whole numbers and stops at the first that is too many.
+struct Numbers<'state, 'limits> {
+    state: &'state mut State<'limits>,
+    list: List,
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<UpTo, D::Error> {
+impl<'de> DeserializeSeed<'de> for Numbers<'_, '_> {
+    type Value = Vec<u64>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<u64>, D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
-impl<'de> Visitor<'de> for Numbers {
-    type Value = UpTo;
+impl<'de> Visitor<'de> for Numbers<'_, '_> {
+    type Value = Vec<u64>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of {}", self.what)
+        f.write_str(match self.list {
+            List::Shape => "a list of dimensions",
+            List::Offsets => "a list of two offsets",
+        })
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<UpTo, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<u64>, A::Error> {
+        let most = match self.list {
+            List::Shape => MAX_RANK,
+            List::Offsets => 2,
+        };
         let mut numbers = [0; MAX_RANK];
         let mut n_numbers = 0;
-        while n_numbers < self.most {
-            let Some(number) = seq.next_element::<u64>()? else {
-                return Ok(Ok(numbers[..n_numbers].to_vec()));
-            };
+        while let Some(number) = seq.next_element::<u64>()? {
+            if n_numbers == most {
+                return Err(self.state.refuse(match self.list {
+                    List::Shape => Fault::new("ST-RANK", "too many dimensions")
+                        .found_wanted(format!("more than {MAX_RANK}"), format!("at most {MAX_RANK}")),
+                    List::Offsets => not_two_offsets(),
+                }));
+            }
             numbers[n_numbers] = number;
             n_numbers += 1;
         }
-        let mut n_seen = n_numbers as u64;
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            n_seen += 1;
-        }
-        Ok(if n_seen > self.most as u64 { Err(n_seen) } else { Ok(numbers[..n_numbers].to_vec()) })
+        // a copy of exact size: growing would double the memory of a long header
+        Ok(numbers[..n_numbers].to_vec())
     }
 }
 
+fn not_two_offsets() -> Box<Fault> {
+    Fault::new("ST-OFFSETS", "data_offsets must be two numbers, begin and end")
+}
+
 /// `__metadata__` must be an object of strings without a key that occurs twice.
-fn check_metadata(raw: &str) -> Result<(), Fault> {
+fn check_metadata(raw: &str) -> Result<(), Box<Fault>> {
     json::string_map_duplicate(raw)
         .map_err(|cause| {
             Fault::new(

@@ -35,15 +35,23 @@ pub(super) fn admit(file: &dyn Source, limits: &Limits) -> Result<Admitted, Erro
         Fault::new("ST-UTF8", "the header is not valid UTF-8")
             .at_byte(LENGTH_BYTES + cause.valid_up_to() as u64)
     })?;
-    let header::Header { mut entries, metadata, n_unknown_fields, n_leading_spaces } =
+    let header::Header { mut entries, metadata, n_unknown_fields, n_leading_spaces, .. } =
         header::parse(text, limits)?;
     let data_start = LENGTH_BYTES + header_bytes;
-    tiling::check(&mut entries, data_start, file.size_bytes() - data_start)?;
     if let Some((start, length)) = metadata {
         // checked above, compared by nobody, and the crate would hold it in some 14 times its size
         blank_object(&mut bytes[start..start + length]);
     }
-    second_reader::confirm(&bytes, &entries)?;
+    let is_by_entry = second_reader::is_by_entry(entries.len());
+    if is_by_entry {
+        second_reader::each(&bytes, &entries)?;
+    }
+    tiling::check(&mut entries, data_start, file.size_bytes() - data_start)?;
+    if is_by_entry {
+        second_reader::tiling(&entries)?;
+    } else {
+        second_reader::whole(&bytes, &entries)?;
+    }
     for entry in &mut entries {
         entry.offset += data_start;
     }
@@ -88,10 +96,10 @@ fn header_length(file: &dyn Source, limits: &Limits) -> Result<u64, Error> {
     let length = u64::from_le_bytes(length);
     let available = size - LENGTH_BYTES;
     let is_short = length > available;
-    if length > limits.max_header_bytes || is_short {
-        if let Some(fault) = sniff::sniff(&start_of(file, size.min(sniff::SNIFF_BYTES))?) {
-            return Err(fault.into());
-        }
+    if (length > limits.max_header_bytes || is_short)
+        && let Some(fault) = sniff::sniff(&start_of(file, size.min(sniff::SNIFF_BYTES))?)
+    {
+        return Err(fault.into());
     }
     if length > limits.max_header_bytes {
         let fault =
@@ -127,7 +135,7 @@ fn header_length(file: &dyn Source, limits: &Limits) -> Result<u64, Error> {
 }
 
 /// The fault of a header that does not begin like an object.
-fn not_an_object(file: &dyn Source, header: &[u8]) -> Result<Fault, Error> {
+fn not_an_object(file: &dyn Source, header: &[u8]) -> Result<Box<Fault>, Error> {
     if header.starts_with(b"\xef\xbb\xbf") {
         return Ok(Fault::new("ST-BOM", "the header begins with a byte order mark").at_byte(LENGTH_BYTES));
     }
@@ -152,7 +160,7 @@ fn start_of(file: &dyn Source, n_bytes: u64) -> Result<Vec<u8>, Error> {
     Ok(start)
 }
 
-fn memory(wanted_bytes: u64) -> Fault {
+fn memory(wanted_bytes: u64) -> Box<Fault> {
     Fault::new("MEMORY", format!("not enough memory for a header of {} bytes", grouped(wanted_bytes)))
 }
 

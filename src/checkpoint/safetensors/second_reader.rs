@@ -12,19 +12,43 @@ use crate::source::{Fault, shown};
 /// read entry by entry and checked for tiling in runs of this length.
 const MAX_WHOLE: usize = 20_000;
 
-/// Reads `header` with the crate and compares with `entries`, which are sorted by range and count from the end
-/// of the header.
-pub(super) fn confirm(header: &[u8], entries: &[TensorEntry]) -> Result<(), Error> {
-    let outcome = if entries.len() <= MAX_WHOLE { whole(header, entries) } else { in_runs(header, entries) };
-    outcome.map_err(|says| {
-        let fault =
-            Fault::new("ST-DISAGREE", format!("our reader and the safetensors crate disagree: {says}"))
-                .hint("this is a bug: please report it together with the header of this file");
-        Error::Disagreement(Box::new(fault))
-    })
+/// Whether so many tensors are read entry by entry: then [`each`] goes before the entries are sorted, and
+/// [`tiling`] after; else [`whole`] after.
+pub(super) fn is_by_entry(n_entries: usize) -> bool {
+    n_entries > MAX_WHOLE
 }
 
-fn whole(header: &[u8], entries: &[TensorEntry]) -> Result<(), String> {
+fn disagreement(says: String) -> Error {
+    let fault = Fault::new("ST-DISAGREE", format!("our reader and the safetensors crate disagree: {says}"))
+        .hint("this is a bug: please report it together with the header of this file");
+    Error::Disagreement(fault)
+}
+
+/// Reads `header` at once with the crate and compares with `entries`, which are sorted by range and count from
+/// the end of the header.
+pub(super) fn whole(header: &[u8], entries: &[TensorEntry]) -> Result<(), Error> {
+    same_as_whole(header, entries).map_err(disagreement)
+}
+
+/// Reads `header` with the crate, tensor by tensor; `entries` are in the order of the text.
+pub(super) fn each(header: &[u8], entries: &[TensorEntry]) -> Result<(), Error> {
+    let mut parser = serde_json::Deserializer::from_slice(header);
+    let read = parser.deserialize_map(OneByOne { entries }).map_err(|cause| shown(&cause.to_string()));
+    read.map_err(disagreement)
+}
+
+/// Hands the crate all entries, sorted by range, in runs that each begin at 0.
+pub(super) fn tiling(entries: &[TensorEntry]) -> Result<(), Error> {
+    for run in entries.chunks(MAX_WHOLE) {
+        let base = run.first().map_or(0, |entry| entry.offset);
+        let infos = run.iter().map(|entry| info_of(entry, base)).collect::<Option<Vec<_>>>();
+        let infos = infos.ok_or_else(|| disagreement("a number does not fit its addresses".to_string()))?;
+        Metadata::new(None, infos).map_err(|cause| disagreement(shown(&cause.to_string())))?;
+    }
+    Ok(())
+}
+
+fn same_as_whole(header: &[u8], entries: &[TensorEntry]) -> Result<(), String> {
     let theirs: Metadata = serde_json::from_slice(header).map_err(|cause| shown(&cause.to_string()))?;
     let n_theirs = theirs.tensors().len();
     if n_theirs != entries.len() {
@@ -42,58 +66,35 @@ fn whole(header: &[u8], entries: &[TensorEntry]) -> Result<(), String> {
     Ok(())
 }
 
-fn in_runs(header: &[u8], entries: &[TensorEntry]) -> Result<(), String> {
-    let mut by_name: Vec<u32> = Vec::new();
-    let n_entries = u32::try_from(entries.len()).map_err(|_| "too many tensors".to_string())?;
-    by_name.try_reserve_exact(entries.len()).map_err(|_| "not enough memory".to_string())?;
-    by_name.extend(0..n_entries);
-    by_name.sort_unstable_by(|&a, &b| entries[a as usize].name.cmp(&entries[b as usize].name));
-    let mut parser = serde_json::Deserializer::from_slice(header);
-    let n_theirs = parser
-        .deserialize_map(OneByOne { entries, by_name: &by_name })
-        .map_err(|cause| shown(&cause.to_string()))?;
-    if n_theirs != entries.len() {
-        return Err(format!("{} tensors against {n_theirs}", entries.len()));
-    }
-    for run in entries.chunks(MAX_WHOLE) {
-        let base = run.first().map_or(0, |entry| entry.offset);
-        let infos = run.iter().map(|entry| info_of(entry, base)).collect::<Option<Vec<_>>>();
-        let infos = infos.ok_or("a number does not fit this machine's addresses")?;
-        Metadata::new(None, infos).map_err(|cause| shown(&cause.to_string()))?;
-    }
-    Ok(())
-}
-
 struct OneByOne<'entries> {
     entries: &'entries [TensorEntry],
-    /// Indices of the entries, sorted by name.
-    by_name: &'entries [u32],
 }
 
 impl<'de> Visitor<'de> for OneByOne<'_> {
-    type Value = usize;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of tensors")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<usize, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         use serde::de::Error;
-        let mut n_tensors = 0;
+        let mut ours = self.entries.iter();
         while let Some(name) = map.next_key::<String>()? {
             if name == "__metadata__" {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
             let info = map.next_value::<TensorInfo>()?;
-            let found = self.by_name.binary_search_by(|&i| self.entries[i as usize].name.as_str().cmp(&name));
-            let Ok(position) = found else {
-                return Err(A::Error::custom("it has a tensor that we have not"));
-            };
-            same(&self.entries[self.by_name[position] as usize], &info).map_err(A::Error::custom)?;
-            n_tensors += 1;
+            match ours.next() {
+                Some(entry) if entry.name == name => same(entry, &info).map_err(A::Error::custom)?,
+                _ => return Err(A::Error::custom("it has a tensor that we have not")),
+            }
         }
-        Ok(n_tensors)
+        match ours.next() {
+            None => Ok(()),
+            Some(_) => Err(A::Error::custom("it lacks a tensor that we have")),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ const CONVERT: &str =
 /// The fault that names the real type of a file which starts with `start`, or None if it is unknown.
 ///
 /// Only for files that already failed as safetensors: a legal header length may look like a pickle's first bytes.
-pub(super) fn sniff(start: &[u8]) -> Option<Fault> {
+pub(super) fn sniff(start: &[u8]) -> Option<Box<Fault>> {
     if start.starts_with(b"version https://git-lfs") {
         return Some(lfs_pointer(start));
     }
@@ -57,7 +57,7 @@ fn known_type(start: &[u8]) -> Option<(&'static str, &'static str)> {
     is_text.then_some(("a text file", "look into it: it may say why there are no weights"))
 }
 
-fn lfs_pointer(start: &[u8]) -> Fault {
+fn lfs_pointer(start: &[u8]) -> Box<Fault> {
     let text = String::from_utf8_lossy(start);
     let field = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("unknown");
     let (digest, size) = (shown(field("oid sha256:")), shown(field("size ")));

@@ -1,15 +1,15 @@
 //! The ranges of all tensors must tile the data of the file: no hole, no overlap, no byte more or less.
 
-use crate::checkpoint::TensorEntry;
-use crate::source::{Fault, grouped};
+use crate::checkpoint::{TensorEntry, duplicates};
+use crate::source::{Fault, grouped, shown};
 
 /// Sorts entries by range and checks that they cover `0..data_bytes` exactly and that no name occurs twice.
 ///
 /// `data_start` is where the data begin in the file: faults speak of the file's bytes.
-pub(super) fn check(entries: &mut [TensorEntry], data_start: u64, data_bytes: u64) -> Result<(), Fault> {
+pub(super) fn check(entries: &mut [TensorEntry], data_start: u64, data_bytes: u64) -> Result<(), Box<Fault>> {
     check_names(entries)?;
-    entries
-        .sort_unstable_by(|a, b| (a.offset, a.size_bytes, &a.name).cmp(&(b.offset, b.size_bytes, &b.name)));
+    // only tensors without elements can tie, and an unstable sort of the same bytes gives the same order
+    entries.sort_unstable_by_key(|entry| (entry.offset, entry.size_bytes));
     let mut end = 0_u64;
     for entry in entries.iter() {
         if entry.offset != end {
@@ -27,8 +27,9 @@ pub(super) fn check(entries: &mut [TensorEntry], data_start: u64, data_bytes: u6
     }
     let file_bytes = data_start.saturating_add(data_bytes);
     let wanted_bytes = data_start.saturating_add(end);
-    let found_wanted =
-        |fault: Fault| fault.found_wanted(format!("{} bytes", grouped(file_bytes)), grouped(wanted_bytes));
+    let found_wanted = |fault: Box<Fault>| {
+        fault.found_wanted(format!("{} bytes", grouped(file_bytes)), grouped(wanted_bytes))
+    };
     if end < data_bytes {
         let fault = Fault::new("ST-TRAILING", "the file goes on after the last tensor")
             .at_byte(wanted_bytes)
@@ -38,33 +39,22 @@ pub(super) fn check(entries: &mut [TensorEntry], data_start: u64, data_bytes: u6
     if end > data_bytes {
         let cut = entries.iter().find(|entry| entry.offset.saturating_add(entry.size_bytes) > data_bytes);
         let name = cut.map_or("", |entry| entry.name.as_str());
-        let fault = Fault::new(
-            "ST-SHORT",
-            format!("tensor '{}' ends after the end of the file", crate::source::shown(name)),
-        )
-        .of_tensor(name)
-        .at_byte(file_bytes)
-        .hint("the download looks unfinished; fetch this file again");
+        let fault =
+            Fault::new("ST-SHORT", format!("tensor '{}' ends after the end of the file", shown(name)))
+                .of_tensor(name)
+                .at_byte(file_bytes)
+                .hint("the download looks unfinished; fetch this file again");
         return Err(found_wanted(fault));
     }
     Ok(())
 }
 
 /// No name twice, compared after unescaping, byte by byte.
-fn check_names(entries: &[TensorEntry]) -> Result<(), Fault> {
-    let mut names: Vec<&TensorEntry> = Vec::new();
-    if names.try_reserve_exact(entries.len()).is_err() {
-        return Err(Fault::new("MEMORY", "not enough memory for the list of tensors"));
-    }
-    names.extend(entries);
-    names.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    match names.windows(2).find(|pair| pair[0].name == pair[1].name) {
+fn check_names(entries: &[TensorEntry]) -> Result<(), Box<Fault>> {
+    match duplicates::find(entries.iter().map(|entry| entry.name.as_str()))? {
         None => Ok(()),
-        Some(pair) => Err(Fault::new(
-            "ST-DUPLICATE",
-            format!("tensor '{}' occurs twice", crate::source::shown(&pair[0].name)),
-        )
-        .of_tensor(&pair[0].name)
-        .hint("readers disagree on which of the two counts; the file is refused")),
+        Some(name) => Err(Fault::new("ST-DUPLICATE", format!("tensor '{}' occurs twice", shown(name)))
+            .of_tensor(name)
+            .hint("readers disagree on which of the two counts; the file is refused")),
     }
 }

@@ -4,7 +4,7 @@ use super::llama::{ATTENTION, HEAD, NORMS, QK_NORMS, TRUNK_ENDS};
 use crate::roles::Part::*;
 use crate::roles::family::Cut::*;
 use crate::roles::family::Stacked::{InOut, OutIn};
-use crate::roles::family::{Family, Rule, text};
+use crate::roles::family::{Family, Rope, Rule, text};
 
 /// Layers that stay dense, and the experts' own MLPs of the same names.
 const DENSE: &[Rule] = super::llama::MLP;
@@ -120,11 +120,14 @@ pub(super) const FAMILIES: &[Family] = &[
         &["llama_moe"],
         &[text(&[""], &[ATTENTION, LLAMA_MOE, NORMS, TRUNK_ENDS, HEAD])],
     ),
-    Family::new(
-        "llama4",
-        &["llama4", "llama4_text"],
-        &[text(&[""], &[ATTENTION, LLAMA4, NORMS, TRUNK_ENDS, HEAD])],
-    ),
+    Family {
+        rope: Rope::Interleaved { one_in: 1 },
+        ..Family::new(
+            "llama4",
+            &["llama4", "llama4_text"],
+            &[text(&[""], &[ATTENTION, LLAMA4, NORMS, TRUNK_ENDS, HEAD])],
+        )
+    },
     Family::new("gpt-oss", &["gpt_oss"], &[text(&[""], &[ATTENTION, GPT_OSS, NORMS, TRUNK_ENDS, HEAD])]),
     Family::new(
         "deepseek-mla",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::architecture::{Architecture, ArchitectureVerdict, Described, Renaming};
+use super::{Architecture, ArchitectureVerdict, Described, Renaming};
 use crate::roles::{Assignment, Expert, Role};
 use crate::tensor::View;
 
@@ -11,6 +11,9 @@ type Dims = (u64, u64);
 
 /// Steps of the search for a substitution of widths; far more than any real pair takes.
 const MAX_STEPS: u32 = 100_000;
+
+/// A decoder has some ten shapes; the search goes one call deeper per shape.
+const MAX_SHAPES: usize = 64;
 
 /// Compares two models of which at least one has no roles.
 pub(super) fn compare(left: &Described<'_>, right: &Described<'_>) -> Architecture {
@@ -149,15 +152,17 @@ fn in_order(left: &Described<'_>, right: &Described<'_>) -> Vec<Renaming> {
         found
     };
     let (of_left, of_right) = (by_shape(left), by_shape(right));
-    let mut renamed: Vec<Renaming> = Vec::new();
+    let mut counts: BTreeMap<(&String, &String), u64> = BTreeMap::new();
     let pairs = of_left.iter().filter_map(|(shape, names)| Some(names.iter().zip(of_right.get(shape)?)));
-    for (from, to) in pairs.flatten().filter(|(from, to)| from != to) {
-        match renamed.iter_mut().find(|known| known.from == *from && known.to == *to) {
-            Some(known) => known.count += 1,
-            None => renamed.push(Renaming { from: from.clone(), to: to.clone(), count: 1 }),
-        }
+    for pair in pairs.flatten().filter(|(from, to)| from != to) {
+        *counts.entry(pair).or_insert(0) += 1;
     }
-    renamed
+    let renaming = |((from, to), count): ((&String, &String), u64)| Renaming {
+        from: from.clone(),
+        to: to.clone(),
+        count,
+    };
+    counts.into_iter().map(renaming).collect()
 }
 
 /// A named model as shapes: how many of each stand in every layer, and how many outside the stack.
@@ -212,7 +217,7 @@ impl Template {
 
     /// A depth and a one-to-one substitution of widths that turn the template into these shapes.
     fn fit(&self, shapes: &BTreeMap<Dims, u64>) -> Option<Fit> {
-        if shapes.len() != self.groups.len() {
+        if shapes.len() != self.groups.len() || shapes.len() > MAX_SHAPES {
             return None;
         }
         let (_, outside, inside) = *self.groups.iter().find(|(_, _, inside)| *inside > 0)?;

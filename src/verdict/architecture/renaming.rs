@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::architecture::{Described, Renaming};
+use super::{Described, Renaming};
 use crate::roles::{Assignment, Component, Expert, Part, Role};
 
 /// A role in any layer and any expert: (tower, 0 outside a mixture, 1 routed, 2 shared, part, bias).
