@@ -3,11 +3,13 @@
 //! `COGNATE_ACCEPT=1 cargo test --test reports` writes the approved files anew; read the difference before committing.
 
 mod samples;
+mod schemas;
 
-use cognate::compare::Comparison;
+use cognate::bench::{BenchReport, DeviceReport, Line, Outcome, Peak, SHAPES, Timing, Unit};
+use cognate::compare::{ArchitectureVerdict, Comparison, WeightsVerdict};
 use cognate::report::terminal::Style;
 use cognate::report::wire::{self, ErrorDocument, Failure};
-use cognate::report::{json, markdown, schema, terminal};
+use cognate::report::{json, markdown, terminal};
 use serde_json::Value;
 
 const UNICODE: Style = Style { colour: false, unicode: true, verbose: false };
@@ -19,7 +21,7 @@ fn document(comparison: &Comparison) -> String {
 #[test]
 fn reports_read_as_approved() {
     let related = samples::renamed_fine_tune();
-    let independent = samples::independent();
+    let independent = independent();
     for (file, text) in [
         ("related.txt", terminal::comparison(&related, UNICODE)),
         ("related.ascii.txt", terminal::comparison(&related, Style::default())),
@@ -49,7 +51,7 @@ fn no_line_is_wider_than_100_columns() {
         (row.left, row.right) = (Some(layer), Some(layer + 1));
         wide.layers.push(row);
     }
-    for comparison in [samples::renamed_fine_tune(), samples::independent(), wide] {
+    for comparison in [samples::renamed_fine_tune(), independent(), wide] {
         for line in terminal::comparison(&comparison, UNICODE).lines() {
             assert!(line.chars().count() <= 100, "{line}");
         }
@@ -83,9 +85,9 @@ fn a_selective_report_carries_no_verdict() {
     selective.tool.selective = Some(vec!["plain".to_owned()]);
     let text = terminal::comparison(&selective, UNICODE);
     assert!(text.contains("SELECTIVE") && text.contains("no verdict"), "{text}");
-    let document: Value = serde_json::from_str(&document(&selective)).expect("JSON");
-    assert_eq!(document["weights"]["verdict"], Value::Null);
-    assert_eq!(document["tool"]["selective"][0], "plain");
+    let read: Value = serde_json::from_str(&document(&selective)).expect("JSON");
+    assert_eq!(read["weights"]["verdict"], Value::Null);
+    assert_eq!(read["tool"]["selective"][0], "plain");
 }
 
 #[test]
@@ -106,13 +108,50 @@ fn documents_keep_to_their_schema() {
     };
     for text in [
         document(&samples::renamed_fine_tune()),
-        document(&samples::independent()),
+        document(&independent()),
         document(&numberless),
         json::document(&failed),
         json::line(&in_batch),
     ] {
-        check("compare", &text, "");
+        assert_eq!(schemas::check("compare", &text), Ok(()), "{text}");
     }
+}
+
+#[test]
+fn a_bench_document_keeps_to_its_schema_and_withholds_wrong_speeds() {
+    let timing = Timing { median_s: 0.5, min_s: 0.4, mad_s: 0.01, n_samples: 20, throttled: false };
+    let line =
+        |outcome| Line { kernel: "moments", shape: SHAPES[0], n_rows_used: 512, dtype: "BF16", outcome };
+    let measured = Outcome::Measured {
+        rate: 12.3,
+        unit: Unit::GigabytesPerSecond,
+        peak: Some(("memory read", 0.8)),
+        timing,
+        error: 1e-9,
+        error_bound: 1e-7,
+    };
+    let withheld = Outcome::Withheld { error: 0.5, error_bound: 1e-7 };
+    let failed = Outcome::Failed { cause: "the device was lost".to_owned() };
+    let report = BenchReport {
+        version: "0.1.0",
+        seed: 1,
+        devices: vec![DeviceReport {
+            name: "cpu".to_owned(),
+            driver: String::new(),
+            tier: "avx2+fma".to_owned(),
+            is_software: false,
+            n_threads: 2,
+            peaks: vec![Peak { name: "memory read", rate: 15.0, unit: Unit::GigabytesPerSecond, timing }],
+            lines: vec![line(measured), line(withheld), line(failed)],
+        }],
+    };
+    let text = json::document(&wire::Bench::new(&report, 6));
+    assert_eq!(schemas::check("bench", &text), Ok(()), "{text}");
+    let table = terminal::bench(&report, UNICODE);
+    assert!(
+        table.contains("12.3 GB/s") && table.contains("speed withheld") && table.contains("FAILED"),
+        "{table}"
+    );
 }
 
 #[test]
@@ -126,90 +165,34 @@ fn the_schema_objects_to_a_lost_renamed_or_mistyped_key() {
         ("\"speaks\": \"for\"", "\"speaks\": 1"),
     ] {
         assert!(text.contains(from), "{from} is in the document");
-        check("compare", &text.replacen(from, to, 1), from);
+        assert!(schemas::check("compare", &text.replacen(from, to, 1)).is_err(), "{from}");
     }
 }
 
-/// Validates a document; with `objection` it must fail.
-fn check(verb: &str, text: &str, objection: &str) {
-    let schema: Value = serde_json::from_str(schema::of(verb).expect("a schema")).expect("JSON");
-    let document: Value = serde_json::from_str(text).expect("JSON");
-    let outcome = validate(&schema, &schema, &document, "$");
-    assert_eq!(outcome.is_ok(), objection.is_empty(), "{outcome:?} {objection}\n{text}");
-}
-
-/// The part of JSON Schema that our schemas use; an unknown keyword is an error, so that none is ignored.
-fn validate(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
-    for (keyword, rule) in schema.as_object().expect("a schema is an object") {
-        let holds = match keyword.as_str() {
-            "$schema" | "$id" | "title" | "description" | "$defs" => Ok(()),
-            "$ref" => {
-                let name =
-                    rule.as_str().and_then(|rule| rule.strip_prefix("#/$defs/")).expect("a local reference");
-                validate(root, &root["$defs"][name], value, at)
-            }
-            "anyOf" => {
-                let outcomes: Vec<_> =
-                    list(rule).iter().map(|rule| validate(root, rule, value, at)).collect();
-                if outcomes.iter().any(Result::is_ok) { Ok(()) } else { Err(format!("{outcomes:?}")) }
-            }
-            "const" => expect(rule == value, at, rule),
-            "enum" => expect(list(rule).contains(value), at, rule),
-            "type" => {
-                let types = if rule.is_array() { list(rule).to_vec() } else { vec![rule.clone()] };
-                expect(types.iter().any(|name| has_type(value, name.as_str().expect("a type"))), at, rule)
-            }
-            "minimum" => {
-                expect(value.as_f64().is_none_or(|value| value >= rule.as_f64().expect("a number")), at, rule)
-            }
-            "maximum" => {
-                expect(value.as_f64().is_none_or(|value| value <= rule.as_f64().expect("a number")), at, rule)
-            }
-            "required" => list(rule).iter().try_for_each(|key| {
-                let key = key.as_str().expect("a key");
-                expect(value.as_object().is_none_or(|object| object.contains_key(key)), at, &key.into())
-            }),
-            "items" => value
-                .as_array()
-                .into_iter()
-                .flatten()
-                .enumerate()
-                .try_for_each(|(idx, item)| validate(root, rule, item, &format!("{at}[{idx}]"))),
-            "properties" => value.as_object().into_iter().flatten().try_for_each(|(key, item)| {
-                rule.get(key).map_or(Ok(()), |rule| validate(root, rule, item, &format!("{at}.{key}")))
-            }),
-            "additionalProperties" => value.as_object().into_iter().flatten().try_for_each(|(key, item)| {
-                let is_known = schema.get("properties").is_some_and(|known| known.get(key).is_some());
-                match rule {
-                    _ if is_known => Ok(()),
-                    Value::Bool(allowed) => expect(*allowed, at, &key.as_str().into()),
-                    rule => validate(root, rule, item, &format!("{at}.{key}")),
-                }
-            }),
-            other => Err(format!("{at}: unknown keyword {other}")),
-        };
-        holds?;
+/// Two models trained apart.
+fn independent() -> Comparison {
+    let mut sample = samples::renamed_fine_tune();
+    sample.architecture.verdict = ArchitectureVerdict::Same;
+    sample.architecture.renamed.clear();
+    sample.architecture.differences.clear();
+    sample.not_tested.clear();
+    for row in &mut sample.layers {
+        row.centred_cosine = row.centred_cosine.map(|_| 0.001);
+        row.agreement = row.agreement.map(|_| 0.002);
+        row.z = row.z.map(|_| 0.4);
     }
-    Ok(())
-}
-
-fn expect(holds: bool, at: &str, rule: &Value) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(format!("{at}: {rule}")) }
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().expect("a list")
-}
-
-fn has_type(value: &Value, name: &str) -> bool {
-    match name {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "number" => value.is_number(),
-        "integer" => value.is_u64() || value.is_i64(),
-        "boolean" => value.is_boolean(),
-        "null" => value.is_null(),
-        _ => false,
+    let weights = &mut sample.weights;
+    weights.verdict = Some(WeightsVerdict::NoEvidence);
+    weights.likelihood = Some(0.0312);
+    weights.log10_p = Some(-0.31);
+    weights.z = Some(0.44);
+    weights.relations.clear();
+    weights.direction = None;
+    (weights.left_share, weights.right_share) = (0.0, 0.0);
+    for (_, share) in &mut weights.inherited_by_component {
+        *share = 0.0;
     }
+    weights.evidence.retain(|evidence| !evidence.is_for);
+    weights.reasons = vec!["no statistic exceeds what independent weights give".to_owned()];
+    sample
 }

@@ -22,7 +22,7 @@ pub(super) struct Chosen {
 ///
 /// # Errors
 /// A GPU was asked for and is not available (exit code 6), or the flags contradict each other (2).
-pub(super) fn open(args: &BackendArgs) -> Result<Chosen, Failure> {
+pub(super) fn open(args: &BackendArgs) -> Result<Chosen, Box<Failure>> {
     set_threads(args.threads)?;
     match (args.backend, &args.gpu) {
         (BackendWord::Cpu, Some(_)) => {
@@ -42,7 +42,7 @@ pub(super) fn after(error: &gpu::Error) -> Chosen {
     Chosen { backend: cpu(), why: format!("computed again on the CPU: {error}"), is_auto: false }
 }
 
-fn asked(choice: &gpu::Choice) -> Result<Chosen, Failure> {
+fn asked(choice: &gpu::Choice) -> Result<Chosen, Box<Failure>> {
     let gpu = Gpu::open(choice).map_err(|error| failure::of_gpu(&error))?;
     let software = if gpu.facts().is_software { "; software, for correctness only" } else { "" };
     Ok(Chosen {
@@ -75,7 +75,7 @@ fn cpu() -> Backend {
 }
 
 /// The pool is the process's own and can be sized once, before its first use.
-fn set_threads(n_threads: Option<u16>) -> Result<(), Failure> {
+fn set_threads(n_threads: Option<u16>) -> Result<(), Box<Failure>> {
     let Some(n_threads) = n_threads else { return Ok(()) };
     rayon::ThreadPoolBuilder::new()
         .num_threads(usize::from(n_threads))

@@ -23,7 +23,7 @@ struct Opened {
 }
 
 /// Runs the verb; a wrong answer or a lost device is exit code 6.
-pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
+pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
     let opened = open(&args.device)?;
     let devices: Vec<bench::Device<'_>> = opened
         .iter()
@@ -62,7 +62,7 @@ fn keep_shapes(report: &mut BenchReport, shapes: &[String]) {
 }
 
 /// `bench` never falls back silently: what is named must open. `all` is the CPU and every real GPU.
-fn open(device: &str) -> Result<Vec<Opened>, Failure> {
+fn open(device: &str) -> Result<Vec<Opened>, Box<Failure>> {
     match device {
         "cpu" => Ok(vec![this_cpu()]),
         "all" => {
@@ -89,7 +89,7 @@ fn this_cpu() -> Opened {
     }
 }
 
-fn named(name: &str) -> Result<Opened, Failure> {
+fn named(name: &str) -> Result<Opened, Box<Failure>> {
     let gpu = Gpu::open(&Choice::Named(name.to_owned())).map_err(|error| failure::of_gpu(&error))?;
     let facts = gpu.facts();
     Ok(Opened {

@@ -21,12 +21,12 @@ pub(super) struct Done {
     pub(super) comparison: Comparison,
     /// This pair's own code.
     pub(super) exit_code: u8,
-    /// The gate that failed.
+    /// Why the code is not 0.
     pub(super) gate: Option<String>,
 }
 
 /// Runs the verb.
-pub(super) fn run(args: &Compare, screen: &Screen) -> Result<u8, Failure> {
+pub(super) fn run(args: &Compare, screen: &Screen) -> Result<u8, Box<Failure>> {
     let inputs =
         [args.left.as_deref().map(Path::new), args.right.as_deref().map(Path::new), args.pairs.as_deref()];
     let inputs: Vec<&Path> = inputs.into_iter().flatten().collect();
@@ -44,7 +44,7 @@ pub(super) fn run(args: &Compare, screen: &Screen) -> Result<u8, Failure> {
     sink.write(&text(&done, args.format.unwrap_or(Format::Table), &sink, screen))?;
     sink.finish()?;
     if let Some(gate) = &done.gate {
-        screen.tell(&format!("gate: {gate}\n"));
+        screen.tell(&format!("exit code {}: {gate}\n", done.exit_code));
     }
     Ok(done.exit_code)
 }
@@ -56,7 +56,7 @@ pub(super) fn one(
     args: &Compare,
     chosen: &Chosen,
     screen: &Screen,
-) -> Result<Done, Failure> {
+) -> Result<Done, Box<Failure>> {
     panics::caught(|| {
         let limits = args.reading.limits();
         let open = |reference: &str| {
@@ -76,7 +76,7 @@ fn measured(
     args: &Compare,
     chosen: &Chosen,
     screen: &Screen,
-) -> Result<Comparison, Failure> {
+) -> Result<Comparison, Box<Failure>> {
     let options = Options {
         effort: args.effort.into(),
         seed: args.seed,
@@ -115,7 +115,7 @@ fn text(done: &Done, format: Format, sink: &Sink, screen: &Screen) -> String {
 
 /// One line of a batch, and the code that it counts with.
 pub(super) fn batch_text(
-    outcome: &Result<Done, Failure>,
+    outcome: &Result<Done, Box<Failure>>,
     (left, right): (&str, &str),
     format: Format,
     screen: &Screen,

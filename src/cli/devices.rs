@@ -10,7 +10,7 @@ use crate::report::wire::{DEVICES_VERSION, Device, Devices, Failure};
 use crate::report::{json, terminal};
 
 /// Runs the verb.
-pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
+pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
     let gpus = gpu::devices();
     let best = gpus.iter().find(|info| !info.is_software() && info.api != gpu::Api::Gl);
     let mut devices = vec![this_cpu()];

@@ -8,14 +8,14 @@ use crate::report::wire::Failure;
 use crate::{checkpoint, compare, gpu, source, stream};
 
 /// A mistake on the command line.
-pub(super) fn usage(message: String) -> Failure {
-    Failure {
+pub(super) fn usage(message: String) -> Box<Failure> {
+    Box::new(Failure {
         code: "USAGE".to_owned(),
         exit_code: exit::USAGE,
         message,
         hint: Some("see --help".to_owned()),
         ..Failure::default()
-    }
+    })
 }
 
 /// A path as it may be shown.
@@ -24,33 +24,33 @@ pub(super) fn shown_path(path: &Path) -> String {
 }
 
 /// A model that could not be opened.
-pub(super) fn of_checkpoint(error: &checkpoint::Error) -> Failure {
+pub(super) fn of_checkpoint(error: &checkpoint::Error) -> Box<Failure> {
     of_fault(error.fault(), error.exit_code())
 }
 
 /// Bytes that did not come.
-pub(super) fn of_source(error: &source::Error) -> Failure {
+pub(super) fn of_source(error: &source::Error) -> Box<Failure> {
     of_fault(error.fault(), error.exit_code())
 }
 
 /// A GPU that is missing, fails its test or was lost.
-pub(super) fn of_gpu(error: &gpu::Error) -> Failure {
+pub(super) fn of_gpu(error: &gpu::Error) -> Box<Failure> {
     let code = match error {
         gpu::Error::NoAdapter { .. } => "GPU-MISSING",
         gpu::Error::SelfTest { .. } => "GPU-SELF-TEST",
         _ => "GPU-LOST",
     };
-    Failure {
+    Box::new(Failure {
         code: code.to_owned(),
         exit_code: exit::BACKEND,
         message: error.to_string(),
         hint: Some("`cognate devices` lists what there is; --backend cpu needs no GPU".to_owned()),
         ..Failure::default()
-    }
+    })
 }
 
 /// Work that broke off.
-pub(super) fn of_stream(error: &stream::Error) -> Failure {
+pub(super) fn of_stream(error: &stream::Error) -> Box<Failure> {
     match error {
         stream::Error::Source(error) => of_source(error),
         stream::Error::Gpu(error) => of_gpu(error),
@@ -58,21 +58,21 @@ pub(super) fn of_stream(error: &stream::Error) -> Failure {
 }
 
 /// A comparison that could not be finished.
-pub(super) fn of_compare(error: &compare::Error) -> Failure {
+pub(super) fn of_compare(error: &compare::Error) -> Box<Failure> {
     match error {
         compare::Error::Stream(error) => of_stream(error),
-        compare::Error::NothingComparable(_) => Failure {
+        compare::Error::NothingComparable(_) => Box::new(Failure {
             code: "NOTHING-COMPARABLE".to_owned(),
             exit_code: exit::PARTIAL,
             message: error.to_string(),
             hint: Some("`cognate inspect` shows what each model holds".to_owned()),
             ..Failure::default()
-        },
+        }),
     }
 }
 
-fn of_fault(fault: source::Fault, exit_code: u8) -> Failure {
-    Failure {
+fn of_fault(fault: source::Fault, exit_code: u8) -> Box<Failure> {
+    Box::new(Failure {
         code: fault.rule.to_owned(),
         exit_code,
         message: fault.message,
@@ -82,5 +82,5 @@ fn of_fault(fault: source::Fault, exit_code: u8) -> Failure {
         found: fault.found,
         wanted: fault.wanted,
         hint: fault.hint,
-    }
+    })
 }

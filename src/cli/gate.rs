@@ -5,12 +5,14 @@ use super::exit;
 use crate::compare::{Comparison, WeightsVerdict, Why};
 use crate::report::words;
 
-/// Exit code of one finished comparison, and the sentence of a gate that failed.
+/// Exit code of one finished comparison, and why it is not 0.
 pub(super) fn judge(args: &Compare, comparison: &Comparison) -> (u8, Option<String>) {
     let (code, sentence) = gate(args, comparison.weights.verdict);
     let has_skipped = comparison.not_tested.iter().any(|tensor| tensor.why == Why::Skipped);
-    let partial = if has_skipped && !args.allow_partial { exit::PARTIAL } else { exit::OK };
-    (exit::first_of([code, partial]), sentence)
+    if has_skipped && !args.allow_partial && exit::first_of([code, exit::PARTIAL]) == exit::PARTIAL {
+        return (exit::PARTIAL, Some("tensors had to be skipped; --allow-partial accepts that".to_owned()));
+    }
+    (code, sentence)
 }
 
 fn gate(args: &Compare, verdict: Option<WeightsVerdict>) -> (u8, Option<String>) {

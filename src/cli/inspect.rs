@@ -21,7 +21,7 @@ use crate::tensor::View;
 const MOST_COUNTED_BYTES: u64 = 2 << 30;
 
 /// Runs the verb.
-pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
+pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
     let checkpoint = checkpoint::open(&args.model, &args.reading.limits())
         .map_err(|error| failure::of_checkpoint(&error))?;
     let roles = roles::assign(&checkpoint);
@@ -61,7 +61,7 @@ fn unread(args: &Args, checkpoint: &Checkpoint) -> Option<String> {
 }
 
 /// Classes of every tensor's values, None for types that are not decoded.
-fn count(checkpoint: &Checkpoint) -> Result<Vec<Option<ClassCounts>>, Failure> {
+fn count(checkpoint: &Checkpoint) -> Result<Vec<Option<ClassCounts>>, Box<Failure>> {
     let decodable = || checkpoint.tensors.iter().filter(|tensor| tensor.dtype.is_decodable());
     let views: Vec<StoredView> = decodable()
         .map(|tensor| StoredView {

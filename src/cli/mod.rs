@@ -55,7 +55,7 @@ fn run(words: &[OsString]) -> u8 {
     })
 }
 
-fn dispatch(cli: &Cli, screen: &Screen) -> Result<u8, Failure> {
+fn dispatch(cli: &Cli, screen: &Screen) -> Result<u8, Box<Failure>> {
     match &cli.verb {
         Verb::Compare(args) => compare::run(args, screen),
         Verb::Inspect(args) => inspect::run(args, screen),

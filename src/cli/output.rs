@@ -32,7 +32,7 @@ impl Sink {
 
     /// The file of `-o`, or stdout. Fails early where the file may not be written: it is one of the inputs, lies inside
     /// a model, is a link, or its folder is missing.
-    pub(super) fn open(path: Option<&Path>, inputs: &[&Path]) -> Result<Sink, Failure> {
+    pub(super) fn open(path: Option<&Path>, inputs: &[&Path]) -> Result<Sink, Box<Failure>> {
         let Some(path) = path else { return Ok(Sink::stdout()) };
         refuse_inputs(path, inputs)?;
         if !folder_of(path).is_dir() {
@@ -47,7 +47,7 @@ impl Sink {
     }
 
     /// Adds text; on stdout it is visible when this returns.
-    pub(super) fn write(&mut self, addition: &str) -> Result<(), Failure> {
+    pub(super) fn write(&mut self, addition: &str) -> Result<(), Box<Failure>> {
         match self {
             Sink::File { text, .. } => text.push_str(addition),
             Sink::Stdout { is_closed: true } => {}
@@ -64,7 +64,7 @@ impl Sink {
     }
 
     /// Makes a file appear.
-    pub(super) fn finish(self) -> Result<(), Failure> {
+    pub(super) fn finish(self) -> Result<(), Box<Failure>> {
         match self {
             Sink::Stdout { .. } => Ok(()),
             Sink::File { path, text } => {
@@ -75,7 +75,7 @@ impl Sink {
 }
 
 /// An output must not destroy what it reports on.
-fn refuse_inputs(output: &Path, inputs: &[&Path]) -> Result<(), Failure> {
+fn refuse_inputs(output: &Path, inputs: &[&Path]) -> Result<(), Box<Failure>> {
     let refuse =
         |why: &str| Err(failure::usage(format!("the output '{}' {why}", failure::shown_path(output))));
     if output.is_symlink() {
@@ -144,12 +144,12 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn unwritable(path: &Path, cause: &str) -> Failure {
-    Failure {
+fn unwritable(path: &Path, cause: &str) -> Box<Failure> {
+    Box::new(Failure {
         code: "OUTPUT".to_owned(),
         exit_code: exit::INPUT,
         message: format!("cannot write '{}': {cause}", failure::shown_path(path)),
         hint: Some("nothing was replaced; name a place that can be written".to_owned()),
         ..Failure::default()
-    }
+    })
 }

@@ -14,7 +14,7 @@ use crate::report::markdown;
 use crate::report::wire::Failure;
 
 /// A line of the file: two references, or what is wrong with it.
-pub(super) type Line = Result<(String, String), Failure>;
+pub(super) type Line = Result<(String, String), Box<Failure>>;
 
 /// The two JSON forms of a line.
 #[derive(Deserialize)]
@@ -25,12 +25,14 @@ enum JsonPair {
 }
 
 /// Reads the file; empty lines and lines that start with `#` hold no pair.
-pub(super) fn read(path: &Path) -> Result<Vec<Line>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure {
-        code: "PAIRS".to_owned(),
-        exit_code: exit::INPUT,
-        message: format!("cannot read '{}': {error}", failure::shown_path(path)),
-        ..Failure::default()
+pub(super) fn read(path: &Path) -> Result<Vec<Line>, Box<Failure>> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Box::new(Failure {
+            code: "PAIRS".to_owned(),
+            exit_code: exit::INPUT,
+            message: format!("cannot read '{}': {error}", failure::shown_path(path)),
+            ..Failure::default()
+        })
     })?;
     let lines = text.lines().enumerate();
     Ok(lines
@@ -45,7 +47,7 @@ pub(super) fn run(
     chosen: &Chosen,
     screen: &Screen,
     mut sink: Sink,
-) -> Result<u8, Failure> {
+) -> Result<u8, Box<Failure>> {
     let format = args.format.unwrap_or(Format::Jsonl);
     if format == Format::Markdown {
         sink.write(markdown::pair_header())?;
@@ -94,12 +96,12 @@ fn parse(line: &str) -> Option<Result<(String, String), &'static str>> {
     })
 }
 
-fn bad_line(path: &Path, number: usize, why: &str) -> Failure {
-    Failure {
+fn bad_line(path: &Path, number: usize, why: &str) -> Box<Failure> {
+    Box::new(Failure {
         file: Some(failure::shown_path(path)),
         hint: Some("a line is 'LEFT RIGHT', with a tab where names hold spaces, or JSON".to_owned()),
-        ..failure::usage(format!("line {number} of the list of pairs is {why}"))
-    }
+        ..*failure::usage(format!("line {number} of the list of pairs is {why}"))
+    })
 }
 
 #[cfg(test)]

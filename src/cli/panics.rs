@@ -26,10 +26,10 @@ pub(super) fn stay_silent() {
 }
 
 /// Runs `work`; a panic becomes a failure with exit code 70.
-pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, Box<Failure>>) -> Result<T, Box<Failure>> {
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         let latest = LATEST.lock().ok().and_then(|mut latest| latest.take());
-        Err(Failure {
+        Err(Box::new(Failure {
             code: "INTERNAL".to_owned(),
             exit_code: exit::INTERNAL,
             message: format!("internal error: {}", latest.unwrap_or_else(|| "panic".to_owned())),
@@ -38,7 +38,7 @@ pub(super) fn caught<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, 
                 env!("CARGO_PKG_VERSION")
             )),
             ..Failure::default()
-        })
+        }))
     })
 }
 

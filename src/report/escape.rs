@@ -48,6 +48,12 @@ pub fn markdown(text: &str) -> String {
     entities(&name(text))
 }
 
+/// A name as code inside Markdown, where no service turns it into a mention or a link.
+#[must_use]
+pub fn markdown_code(text: &str) -> String {
+    format!("<code>{}</code>", markdown(text))
+}
+
 /// A sentence inside Markdown.
 #[must_use]
 pub fn markdown_sentence(text: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::escape::{markdown, markdown_sentence};
+use super::escape::{markdown, markdown_code, markdown_sentence};
 use super::quantity::{bytes, count, percent, seconds, three_digits};
 use super::wire::Failure;
 use super::{rates, words};
@@ -17,11 +17,11 @@ pub fn comparison(comparison: &Comparison) -> String {
     let mut text = String::new();
     let weights = &comparison.weights;
     let verdict = weights.verdict.map_or("no verdict (selective)", words::weights_word);
-    let sentence = weights.verdict.map_or("Only chosen statistics were computed.", words::weights_sentence);
+    let sentence = weights.verdict.map_or("only chosen statistics were computed", words::weights_sentence);
     let architecture = comparison.architecture.verdict;
     push(&mut text, &format!("### Weight lineage: {}", markdown(verdict)));
     push(&mut text, "");
-    push(&mut text, &format!("{}.", markdown_sentence(sentence)));
+    push(&mut text, &format!("**{}**: {}.", markdown(verdict), markdown_sentence(sentence)));
     push(&mut text, "");
     push(&mut text, "| | left | right |\n|---|---|---|");
     for (label, of) in MODEL_ROWS {
@@ -55,7 +55,7 @@ pub fn comparison(comparison: &Comparison) -> String {
     }
     push(&mut text, "");
     details(&mut text, comparison);
-    push(&mut text, &markdown_sentence(words::QUESTION));
+    push(&mut text, &format!("Tested: {}", markdown_sentence(words::QUESTION)));
     text
 }
 
@@ -70,8 +70,8 @@ pub fn pair_header() -> &'static str {
 pub fn pair_row(comparison: &Comparison) -> String {
     format!(
         "| {} | {} | {} | {} | {} | {} |\n",
-        markdown(&comparison.left.reference),
-        markdown(&comparison.right.reference),
+        markdown_code(&comparison.left.reference),
+        markdown_code(&comparison.right.reference),
         markdown(words::architecture_word(comparison.architecture.verdict)),
         markdown(comparison.weights.verdict.map_or("selective", words::weights_word)),
         comparison.weights.likelihood.map_or(none(), |value| format!("{value:.4}")),
@@ -118,7 +118,7 @@ pub fn failure(failure: &Failure) -> String {
 type ModelRow = (&'static str, fn(&ModelFacts) -> String);
 
 const MODEL_ROWS: [ModelRow; 5] = [
-    ("reference", |model| markdown(&model.reference)),
+    ("reference", |model| markdown_code(&model.reference)),
     ("family", |model| markdown(&model.family)),
     ("parameters", |model| count(model.n_parameters)),
     ("dtypes", |model| {
@@ -130,7 +130,8 @@ const MODEL_ROWS: [ModelRow; 5] = [
 
 fn details(text: &mut String, comparison: &Comparison) {
     let rows = comparison.architecture.renamed.iter();
-    let rows = rows.map(|r| format!("| {} | {} | {} |", markdown(&r.from), markdown(&r.to), r.count));
+    let rows =
+        rows.map(|r| format!("| {} | {} | {} |", markdown_code(&r.from), markdown_code(&r.to), r.count));
     folded(text, "renamings", "| left | right | tensors |\n|---|---|---|", rows.collect());
     let rows =
         comparison.architecture.differences.iter().map(|says| format!("| {} |", markdown_sentence(says)));
@@ -153,7 +154,11 @@ fn details(text: &mut String, comparison: &Comparison) {
     let rows = comparison.not_tested.iter().map(|tensor| {
         let why = markdown(words::why_word(tensor.why));
         let side = words::side_word(tensor.model);
-        format!("| {side} | {} | {why} | {} |", markdown(&tensor.tensor), markdown_sentence(&tensor.reason))
+        format!(
+            "| {side} | {} | {why} | {} |",
+            markdown_code(&tensor.tensor),
+            markdown_sentence(&tensor.reason)
+        )
     });
     folded(text, "not compared", "| model | tensor | why | reason |\n|---|---|---|---|", rows.collect());
 }

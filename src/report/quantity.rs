@@ -22,7 +22,8 @@ pub fn percent(share: f64) -> String {
     let value = share * 100.0;
     match value {
         _ if !value.is_finite() => "-".to_owned(),
-        _ if value == 0.0 || value == 100.0 => format!("{value:.0} %"),
+        _ if value == 0.0 => "0 %".to_owned(),
+        _ if value == 100.0 => "100 %".to_owned(),
         _ if value > 99.9 && value < 100.0 => "99.9 %".to_owned(),
         _ if value < 0.1 && value > 0.0 => "<0.1 %".to_owned(),
         _ => format!("{value:.1} %"),
@@ -93,6 +94,7 @@ mod tests {
     fn only_exact_shares_read_as_all_or_nothing() {
         for (share, wanted) in [
             (0.0, "0 %"),
+            (-0.0, "0 %"),
             (1.0, "100 %"),
             (0.99999, "99.9 %"),
             (1e-6, "<0.1 %"),

@@ -3,8 +3,8 @@
 use crate::compare::{ArchitectureVerdict, Direction, Side, WeightsVerdict, Why};
 
 /// What is tested, in one sentence; printed in every report.
-pub const QUESTION: &str = "Tested: are the two models' weights statistically independent, given architecture, \
-     tokenizer, data and recipe? A model that learned from another's answers leaves no trace in weights.";
+pub const QUESTION: &str = "are the two models' weights statistically independent, given architecture, tokenizer, data \
+     and recipe? A model that learned from another's answers leaves no trace in weights.";
 
 /// Every weights verdict, in the order of method.md section 1.
 pub const WEIGHTS_VERDICTS: [WeightsVerdict; 7] = [

@@ -6,7 +6,7 @@ use cognate::compare::{
 };
 
 /// A fine-tune of a small llama whose norms were renamed, with every field filled.
-pub fn renamed_fine_tune() -> Comparison {
+pub(crate) fn renamed_fine_tune() -> Comparison {
     Comparison {
         left: model("zoo/base"),
         right: ModelFacts {
@@ -42,34 +42,6 @@ pub fn renamed_fine_tune() -> Comparison {
             selective: None,
         },
     }
-}
-
-/// Two models trained apart.
-pub fn independent() -> Comparison {
-    let mut sample = renamed_fine_tune();
-    sample.architecture.verdict = ArchitectureVerdict::Same;
-    sample.architecture.renamed.clear();
-    sample.architecture.differences.clear();
-    sample.not_tested.clear();
-    for row in &mut sample.layers {
-        row.centred_cosine = row.centred_cosine.map(|_| 0.001);
-        row.agreement = row.agreement.map(|_| 0.002);
-        row.z = row.z.map(|_| 0.4);
-    }
-    let weights = &mut sample.weights;
-    weights.verdict = Some(WeightsVerdict::NoEvidence);
-    weights.likelihood = Some(0.0312);
-    weights.log10_p = Some(-0.31);
-    weights.z = Some(0.44);
-    weights.relations.clear();
-    weights.direction = None;
-    (weights.left_share, weights.right_share) = (0.0, 0.0);
-    for (_, share) in &mut weights.inherited_by_component {
-        *share = 0.0;
-    }
-    weights.evidence.retain(|evidence| !evidence.is_for);
-    weights.reasons = vec!["no statistic exceeds what independent weights give".to_owned()];
-    sample
 }
 
 fn model(reference: &str) -> ModelFacts {

@@ -45,10 +45,9 @@ fn model(page: &mut Page, side: &str, model: &ModelFacts) {
         facts.push(dtypes.join(" + "));
     }
     facts.push(format!(
-        "{} in {} of {}",
+        "{} in {}",
         bytes(model.size_bytes),
-        files(model.files.len()),
-        page.name(&model.format)
+        files(&page.name(&model.format), model.files.len())
     ));
     if let Some(commit) = &model.commit {
         facts.push(format!("commit {}", page.name(commit)));
@@ -62,8 +61,8 @@ fn model(page: &mut Page, side: &str, model: &ModelFacts) {
     }
 }
 
-fn files(n: usize) -> String {
-    if n == 1 { "1 file".to_owned() } else { format!("{n} files") }
+fn files(format: &str, n: usize) -> String {
+    if n == 1 { format!("1 {format} file") } else { format!("{n} {format} files") }
 }
 
 fn architecture(page: &mut Page, comparison: &Comparison) {
@@ -146,7 +145,7 @@ fn weights(page: &mut Page, comparison: &Comparison) {
             });
         page.row("power", &format!("{seen}, at level {:.0e}, {}", power.alpha, page.sentence(&power.at)));
     }
-    page.row("", words::QUESTION);
+    page.row("tested", words::QUESTION);
 }
 
 fn ink(verdict: WeightsVerdict) -> Ink {
@@ -175,25 +174,14 @@ fn shares(page: &mut Page, comparison: &Comparison) {
     };
     let heads: String =
         components.iter().take(5).map(|component| format!("{:>12}", page.name(component))).collect();
-    page.line(&format!("{:<14}{:>8}{heads}", "", "all"));
-    let inherited = if comparison.tool.selective.is_some() {
-        None
-    } else {
-        Some(format!("{:>8}{}", percent(weights.right_share), cells(&weights.inherited_by_component)))
-    };
-    if let Some(inherited) = inherited {
-        page.line(&format!("  {:<12}{inherited}", "inherited"));
+    page.line(&format!("  {:<12}{:>8}{heads}", "inherited", "all"));
+    if comparison.tool.selective.is_none() {
+        let by_component = cells(&weights.inherited_by_component);
+        page.line(&format!("    {:<10}{:>8}{by_component}", "of right", percent(weights.right_share)));
+        page.line(&format!("    {:<10}{:>8}", "of left", percent(weights.left_share)));
     }
     let covered = format!("{:>8}{}", percent(weights.coverage_total), cells(&weights.coverage_by_component));
     page.line(&format!("  {:<12}{covered}", "compared"));
-    if comparison.tool.selective.is_none() {
-        let text = format!(
-            "inherited: {} of right's parameters are explained by left, {} of left's by right",
-            percent(weights.right_share),
-            percent(weights.left_share)
-        );
-        page.row("", &text);
-    }
 }
 
 fn evidence<'a>(page: &mut Page, label: &str, all: impl Iterator<Item = &'a Evidence>) {
@@ -201,7 +189,7 @@ fn evidence<'a>(page: &mut Page, label: &str, all: impl Iterator<Item = &'a Evid
         .map(|evidence| {
             let layer = evidence.layer.map_or(String::new(), |layer| format!(" layer {layer}"));
             format!(
-                "{}, {}{layer}: {} ({} where independent weights give {})",
+                "{}, {}{layer}: {} ({}; independent: {})",
                 page.name(&evidence.statistic),
                 page.name(&evidence.component),
                 page.sentence(&evidence.says),

@@ -3,6 +3,8 @@
 use super::page::{Ink, Page};
 use crate::compare::LayerRow;
 
+/// Components in reading order.
+const ORDER: [&str; 5] = ["embeddings", "attention", "mlp", "norms", "other"];
 /// Cells in one line.
 const COLUMNS: usize = 80;
 /// Upper ends of the shades but the last: how much of a layer the other model explains.
@@ -29,7 +31,7 @@ pub(super) fn picture(page: &mut Page, rows: &[LayerRow]) {
         "LAYERS",
         "",
         Ink::Bold,
-        "left to right; the larger of cosine (mean removed) and confirmed units:",
+        "a column per layer; shade: centred cosine or share of matched units, the larger",
     );
     page.row(
         "",
@@ -37,12 +39,7 @@ pub(super) fn picture(page: &mut Page, rows: &[LayerRow]) {
             "{none} <.05   {faint} <.3   {part} <.7   {most} <.99   {all} .99 to 1   blank: not compared"
         ),
     );
-    let mut components: Vec<&str> = Vec::new();
-    for row in rows {
-        if !components.contains(&row.component.as_str()) {
-            components.push(&row.component);
-        }
-    }
+    let components = in_order(rows);
     for (chunk_idx, chunk) in columns.chunks(COLUMNS).enumerate() {
         if columns.len() > 10 {
             page.row("", &scale(chunk, chunk_idx * COLUMNS));
@@ -70,6 +67,15 @@ pub(super) fn picture(page: &mut Page, rows: &[LayerRow]) {
         page.line(&format!("  {name:<12}{cell}  (outside the layers)"));
     }
     partners(page, &columns);
+}
+
+/// Components in reading order, the known ones first.
+fn in_order(rows: &[LayerRow]) -> Vec<&str> {
+    let rank = |component: &str| ORDER.iter().position(|known| *known == component).unwrap_or(ORDER.len());
+    let mut components: Vec<&str> = rows.iter().map(|row| row.component.as_str()).collect();
+    components.sort_by_key(|component| (rank(component), *component));
+    components.dedup();
+    components
 }
 
 /// Which layer was held against which, where it is not the same number.

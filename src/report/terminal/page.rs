@@ -7,7 +7,7 @@ const WIDTH: usize = 100;
 /// Column at which the text of a row starts.
 const INDENT: usize = 14;
 /// Longest name shown whole.
-const LONGEST_NAME: usize = 80;
+const LONGEST_NAME: usize = 64;
 
 /// What the terminal can show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +58,18 @@ impl Page {
 
     /// A name from a file: escaped, and shortened in the middle where it is very long.
     pub(super) fn name(&self, text: &str) -> String {
+        let n_stored = text.chars().count();
+        if n_stored > LONGEST_NAME {
+            // a name may be a megabyte long: cut first, then escape what is left
+            let start: String = text.chars().take(LONGEST_NAME / 4).collect();
+            let end: String = text.chars().skip(n_stored - LONGEST_NAME / 4).collect();
+            return format!("{}...{} ({n_stored} characters)", self.short(&start), self.short(&end));
+        }
+        self.short(text)
+    }
+
+    /// An escaped name, shortened where escaping has made it long.
+    fn short(&self, text: &str) -> String {
         let shown = if self.style.unicode { escape::name(text) } else { escape::ascii_name(text) };
         let n_characters = shown.chars().count();
         if n_characters <= LONGEST_NAME {
@@ -81,7 +93,11 @@ impl Page {
     }
 
     pub(super) fn ink(&self, ink: Ink, text: &str) -> String {
-        if self.style.colour { format!("\u{1b}[{}m{text}\u{1b}[0m", ink.code()) } else { text.to_owned() }
+        if self.style.colour && !text.is_empty() {
+            format!("\u{1b}[{}m{text}\u{1b}[0m", ink.code())
+        } else {
+            text.to_owned()
+        }
     }
 
     pub(super) fn blank(&mut self) {

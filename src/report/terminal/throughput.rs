@@ -40,7 +40,7 @@ pub(super) fn block(page: &mut Page, comparison: &Comparison) {
         rates::compute_tflop_per_s(throughput),
     );
     let of_both = comparison.left.size_bytes.saturating_add(comparison.right.size_bytes);
-    page.line(&format!("{total}   {} of both models", share(throughput.bytes_read, of_both)));
+    page.line(&format!("{total}   {} of both models' bytes", share(throughput.bytes_read, of_both)));
 }
 
 fn columns(

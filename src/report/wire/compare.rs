@@ -28,7 +28,7 @@ pub struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    /// The document of a comparison; `gate` says which gate failed, and `exit_code` is this pair's own.
+    /// The document of a comparison; `exit_code` is this pair's own, and `gate` says why it is not 0.
     #[must_use]
     pub fn new(comparison: &'a core::Comparison, exit_code: u8, gate: Option<&'a str>) -> Comparison<'a> {
         Comparison {

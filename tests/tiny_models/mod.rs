@@ -6,20 +6,20 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 
 /// Tensors of a fixture.
-pub const N_TENSORS: usize = 2 + 2 * 9;
+pub(crate) const N_TENSORS: usize = 2 + 2 * 9;
 const N_LAYERS: usize = 2;
 const HIDDEN: usize = 32;
 const WIDTH: usize = 64;
 const VOCABULARY: usize = 48;
 
 /// A model in memory.
-pub struct Fixture {
+pub(crate) struct Fixture {
     tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
 }
 
 impl Fixture {
     /// Noise that differs from seed to seed.
-    pub fn trained(seed: u64) -> Fixture {
+    pub(crate) fn trained(seed: u64) -> Fixture {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut noise =
             |n: usize, mean: f32| -> Vec<f32> { (0..n).map(|_| mean + 0.05 * draw(&mut state)).collect() };
@@ -48,14 +48,14 @@ impl Fixture {
     }
 
     /// The same with one element of a weight that is not a number.
-    pub fn with_nan(mut self) -> Fixture {
+    pub(crate) fn with_nan(mut self) -> Fixture {
         let gate = self.tensors.get_mut("model.layers.0.mlp.gate_proj.weight").expect("a gate");
         gate.1[5] = f32::NAN;
         self
     }
 
     /// Writes the file.
-    pub fn write(&self, path: &Path) {
+    pub(crate) fn write(&self, path: &Path) {
         let bytes: BTreeMap<&String, (Vec<usize>, Vec<u8>)> = self
             .tensors
             .iter()
@@ -83,7 +83,7 @@ fn draw(state: &mut u64) -> f32 {
 }
 
 /// A folder with the models `a`, `copy` (equal to `a`) and `b` (unrelated).
-pub fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, seed) in [("a", 1), ("copy", 1), ("b", 2)] {
         let model = folder.path().join(name);
