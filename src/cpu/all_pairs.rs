@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use super::panels::{self, Factors};
+use super::panels::{self, Aligned, Factors};
 use super::partners::{self, Block, BlockPartners, Running};
 use super::simd::{self, Level, TILE_COLUMNS, TILE_ROWS};
 use crate::reductions::{AllPairs, Keep, MAX_KEPT_SCORES, Ranking};
@@ -27,9 +27,8 @@ const MAX_PANEL_ROWS: usize = 2048;
 /// Most rows of b in a task: its scores against a panel are at most 3 MiB.
 const MAX_BLOCK_ROWS: usize = 384;
 
-/// Number of tasks a panel is cut into, at least, where there are rows enough; a multiple, so that 2, 4, 8 or 16
-/// threads finish together.
-const TASKS: usize = 16;
+/// Number of tasks a panel is cut into, or a multiple, so that 2, 4 or 8 threads finish together.
+const TASKS: usize = 8;
 
 pub(super) fn all_pairs(level: Level, a: &Matrix, b: &Matrix, ranking: Ranking, keep: Keep) -> AllPairs {
     let a_factors = panels::factors(level, a);
@@ -56,7 +55,7 @@ pub(super) fn all_pairs(level: Level, a: &Matrix, b: &Matrix, ranking: Ranking, 
             sum += partners.sum;
             sum_squares += partners.sum_squares;
             if let Some(scores) = &mut scores {
-                copy_block(&tile, block, scores, b.n_rows);
+                copy_block(tile.values(), block, scores, b.n_rows);
             }
         }
     }
@@ -105,9 +104,10 @@ impl Product<'_> {
         first_row: usize,
         n_rows: usize,
         keeps_scores: bool,
-    ) -> Vec<(Block, BlockPartners, Vec<f32>)> {
+    ) -> Vec<(Block, BlockPartners, Aligned)> {
         let padded_rows = n_rows.next_multiple_of(TILE_ROWS);
-        let mut panel = vec![0.0_f32; padded_rows * self.n_cols()];
+        let mut panel = Aligned::zeros(padded_rows * self.n_cols());
+        let panel = panel.values_mut();
         panel.par_chunks_mut(padded_rows * SLAB_COLUMNS).enumerate().for_each(|(slab, packed)| {
             let columns = slab_columns(slab, self.n_cols());
             panels::pack::<TILE_ROWS>(self.level, self.a, self.a_factors, first_row, columns, packed);
@@ -117,16 +117,16 @@ impl Product<'_> {
         (0..self.b.n_rows.div_ceil(block_rows))
             .into_par_iter()
             .with_max_len(1)
-            .map_init(Vec::new, |tile, task| {
+            .map_init(Aligned::default, |buffer, task| {
                 let first_col = task * block_rows;
                 let n_cols = block_rows.min(self.b.n_rows - first_col);
                 let row_stride = n_cols.next_multiple_of(TILE_COLUMNS);
                 let block = Block { first_row, first_col, n_rows, n_cols, row_stride };
-                tile.clear();
-                tile.resize(padded_rows * row_stride, 0.0);
-                self.multiply(&panel, block, tile);
+                buffer.reset(padded_rows * row_stride);
+                let tile = buffer.values_mut();
+                self.multiply(panel, block, tile);
                 let partners = partners::reduce(self.level, tile, block, self.ranking);
-                let kept = if keeps_scores { std::mem::take(tile) } else { Vec::new() };
+                let kept = if keeps_scores { std::mem::take(buffer) } else { Aligned::default() };
                 (block, partners, kept)
             })
             .collect()
@@ -135,7 +135,8 @@ impl Product<'_> {
     /// Adds the product of a packed panel and a block of rows of b to `tile`.
     fn multiply(&self, panel: &[f32], block: Block, tile: &mut [f32]) {
         let padded_rows = block.n_rows.next_multiple_of(TILE_ROWS);
-        let mut packed = vec![0.0_f32; block.row_stride * SLAB_COLUMNS];
+        let mut buffer = Aligned::zeros(block.row_stride * SLAB_COLUMNS);
+        let packed = buffer.values_mut();
         for (slab, a_slab) in panel.chunks(padded_rows * SLAB_COLUMNS).enumerate() {
             let columns = slab_columns(slab, self.n_cols());
             let depth = columns.len();

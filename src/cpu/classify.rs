@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::simd::{self, Level};
+use super::simd::{self, Level, Loop};
 use super::{BLOCK_ELEMENTS, fp8};
 use crate::reductions::{ClassCounts, Elements};
 use crate::tensor::Dtype;
@@ -14,7 +14,7 @@ pub(super) fn classify(level: Level, elements: Elements<'_>) -> ClassCounts {
     elements
         .bytes
         .par_chunks(TASK_BYTES)
-        .map(|bytes| simd::vectorised(level, || of_run(elements.dtype, bytes)))
+        .map(|bytes| simd::vectorised(level, Run { dtype: elements.dtype, bytes }))
         .collect::<Vec<_>>()
         .into_iter()
         .fold(ClassCounts::default(), |mut total, part| {
@@ -23,14 +23,25 @@ pub(super) fn classify(level: Level, elements: Elements<'_>) -> ClassCounts {
         })
 }
 
+/// The elements of one task.
+struct Run<'a> {
+    dtype: Dtype,
+    bytes: &'a [u8],
+}
+
+impl Loop for Run<'_> {
+    type Output = ClassCounts;
+
+    #[inline(always)]
+    fn run(self) -> ClassCounts {
+        of_run(self.dtype, self.bytes)
+    }
+}
+
 #[inline(always)]
 fn of_run(dtype: Dtype, bytes: &[u8]) -> ClassCounts {
     let size = dtype.size_bytes().unwrap_or(1);
-    let mut counts = ClassCounts {
-        n_elements: (bytes.len() / size) as u64,
-        checksum: checksum(bytes),
-        ..ClassCounts::default()
-    };
+    let mut counts = ClassCounts { n_elements: (bytes.len() / size) as u64, ..ClassCounts::default() };
     for block in bytes.chunks(BLOCK_ELEMENTS * size) {
         let [n_nan, n_inf, n_zero, n_subnormal] = match dtype {
             Dtype::Bf16 => of_u16(block, 0x7f80, 0x0080),
@@ -43,6 +54,7 @@ fn of_run(dtype: Dtype, bytes: &[u8]) -> ClassCounts {
                 None => [0; 4],
             },
         };
+        counts.checksum = counts.checksum.wrapping_add(checksum(block));
         counts.n_nan += n_nan;
         counts.n_inf += n_inf;
         counts.n_zero += n_zero;

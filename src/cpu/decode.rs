@@ -1,7 +1,7 @@
 //! Raw little-endian elements of every decodable dtype become f32 or f64.
 
 use super::fp8;
-use super::simd::{self, Level};
+use super::simd::{self, Level, Loop};
 use crate::reductions::Elements;
 use crate::tensor::{Dtype, Matrix, Values};
 
@@ -11,28 +11,22 @@ use crate::tensor::{Dtype, Matrix, Values};
 pub(super) fn decode_to_f32(level: Level, elements: Elements<'_>, out: &mut [f32]) {
     let bytes = elements.bytes;
     match elements.dtype {
-        Dtype::Bf16 => simd::vectorised(level, || fill::<2, _>(bytes, out, |e| bf16(u16::from_le_bytes(e)))),
+        Dtype::Bf16 => {
+            simd::vectorised(level, fill(bytes, out, |element| bf16(u16::from_le_bytes(element))));
+        }
         Dtype::F16 => simd::decode_f16(level, bytes, out),
-        Dtype::F32 => simd::vectorised(level, || fill::<4, _>(bytes, out, f32::from_le_bytes)),
-        Dtype::I8 => {
-            simd::vectorised(level, || fill::<1, _>(bytes, out, |e| f32::from(i8::from_le_bytes(e))))
-        }
-        Dtype::U8 => {
-            simd::vectorised(level, || fill::<1, _>(bytes, out, |e| f32::from(u8::from_le_bytes(e))))
-        }
-        Dtype::I16 => {
-            simd::vectorised(level, || fill::<2, _>(bytes, out, |e| f32::from(i16::from_le_bytes(e))));
-        }
-        Dtype::U16 => {
-            simd::vectorised(level, || fill::<2, _>(bytes, out, |e| f32::from(u16::from_le_bytes(e))));
-        }
-        Dtype::I32 => fill::<4, _>(bytes, out, |e| i32::from_le_bytes(e) as f32),
-        Dtype::U32 => fill::<4, _>(bytes, out, |e| u32::from_le_bytes(e) as f32),
-        Dtype::I64 => fill::<8, _>(bytes, out, |e| i64::from_le_bytes(e) as f32),
-        Dtype::U64 => fill::<8, _>(bytes, out, |e| u64::from_le_bytes(e) as f32),
-        Dtype::F64 => fill::<8, _>(bytes, out, |e| f64::from_le_bytes(e) as f32),
+        Dtype::F32 => simd::vectorised(level, fill(bytes, out, f32::from_le_bytes)),
+        Dtype::I8 => simd::vectorised(level, fill(bytes, out, |[byte]: [u8; 1]| byte.cast_signed().into())),
+        Dtype::U8 => simd::vectorised(level, fill(bytes, out, |[byte]: [u8; 1]| byte.into())),
+        Dtype::I16 => simd::vectorised(level, fill(bytes, out, |e| i16::from_le_bytes(e).into())),
+        Dtype::U16 => simd::vectorised(level, fill(bytes, out, |e| u16::from_le_bytes(e).into())),
+        Dtype::I32 => fill(bytes, out, |e| i32::from_le_bytes(e) as f32).run(),
+        Dtype::U32 => fill(bytes, out, |e| u32::from_le_bytes(e) as f32).run(),
+        Dtype::I64 => fill(bytes, out, |e| i64::from_le_bytes(e) as f32).run(),
+        Dtype::U64 => fill(bytes, out, |e| u64::from_le_bytes(e) as f32).run(),
+        Dtype::F64 => fill(bytes, out, |e| f64::from_le_bytes(e) as f32).run(),
         dtype => match fp8::values(dtype) {
-            Some((values, _)) => fill::<1, _>(bytes, out, |[code]| values[usize::from(code)]),
+            Some((values, _)) => fill(bytes, out, |[code]: [u8; 1]| values[usize::from(code)]).run(),
             None => out.fill(f32::NAN),
         },
     }
@@ -42,11 +36,11 @@ pub(super) fn decode_to_f32(level: Level, elements: Elements<'_>, out: &mut [f32
 pub(super) fn decode_to_f64(level: Level, elements: Elements<'_>, out: &mut [f64]) {
     let bytes = elements.bytes;
     match elements.dtype {
-        Dtype::F64 => fill::<8, _>(bytes, out, f64::from_le_bytes),
-        Dtype::I64 => fill::<8, _>(bytes, out, |e| i64::from_le_bytes(e) as f64),
-        Dtype::U64 => fill::<8, _>(bytes, out, |e| u64::from_le_bytes(e) as f64),
-        Dtype::I32 => fill::<4, _>(bytes, out, |e| f64::from(i32::from_le_bytes(e))),
-        Dtype::U32 => fill::<4, _>(bytes, out, |e| f64::from(u32::from_le_bytes(e))),
+        Dtype::F64 => fill(bytes, out, f64::from_le_bytes).run(),
+        Dtype::I64 => fill(bytes, out, |e| i64::from_le_bytes(e) as f64).run(),
+        Dtype::U64 => fill(bytes, out, |e| u64::from_le_bytes(e) as f64).run(),
+        Dtype::I32 => fill(bytes, out, |e| f64::from(i32::from_le_bytes(e))).run(),
+        Dtype::U32 => fill(bytes, out, |e| f64::from(u32::from_le_bytes(e))).run(),
         _ => {
             let mut narrow = [0.0_f32; 256];
             let size = elements.dtype.size_bytes().unwrap_or(1);
@@ -68,6 +62,8 @@ pub(super) fn fits_f32(dtype: Dtype) -> bool {
 }
 
 /// Effective elements of row `row` from column `first_col` on, column factors included, as many as `out` is long.
+///
+/// Part of larger loops, so that it is compiled with their instructions.
 #[inline(always)]
 pub(super) fn decode_row(level: Level, matrix: &Matrix, row: usize, first_col: usize, out: &mut [f32]) {
     let start = row * matrix.n_cols + first_col;
@@ -109,14 +105,31 @@ pub(super) fn f16(bits: u16) -> f32 {
 }
 
 /// Elements of SIZE bytes through `decode`, then NaN where there are fewer of them than `out` is long.
-#[inline(always)]
-fn fill<const SIZE: usize, T: From<f32>>(bytes: &[u8], out: &mut [T], decode: impl Fn([u8; SIZE]) -> T) {
-    let (elements, _) = bytes.as_chunks::<SIZE>();
-    let n_present = elements.len().min(out.len());
-    for (value, element) in out.iter_mut().zip(elements) {
-        *value = decode(*element);
-    }
-    for value in &mut out[n_present..] {
-        *value = T::from(f32::NAN);
+struct Fill<'a, const SIZE: usize, T, F> {
+    elements: &'a [[u8; SIZE]],
+    out: &'a mut [T],
+    decode: F,
+}
+
+fn fill<'a, const SIZE: usize, T, F: Fn([u8; SIZE]) -> T>(
+    bytes: &'a [u8],
+    out: &'a mut [T],
+    decode: F,
+) -> Fill<'a, SIZE, T, F> {
+    Fill { elements: bytes.as_chunks().0, out, decode }
+}
+
+impl<const SIZE: usize, T: From<f32>, F: Fn([u8; SIZE]) -> T> Loop for Fill<'_, SIZE, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let n_present = self.elements.len().min(self.out.len());
+        for (value, element) in self.out.iter_mut().zip(self.elements) {
+            *value = (self.decode)(*element);
+        }
+        for value in &mut self.out[n_present..] {
+            *value = T::from(f32::NAN);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A block of scores, still in cache, becomes best matches and sums.
 
-use super::simd::{self, Level};
+use super::simd::{self, Level, Loop};
 use crate::reductions::{Best, Ranking};
 
 /// Columns that are ranked together.
@@ -63,8 +63,24 @@ pub(super) struct Block {
 /// Reduces the scores of a block; `scores` holds `n_rows` rows of `row_stride` elements.
 pub(super) fn reduce(level: Level, scores: &[f32], block: Block, ranking: Ranking) -> BlockPartners {
     match ranking {
-        Ranking::Signed => simd::vectorised(level, || reduce_ranked(scores, block, |score| score)),
-        Ranking::Magnitude => simd::vectorised(level, || reduce_ranked(scores, block, f32::abs)),
+        Ranking::Signed => simd::vectorised(level, Reduce { scores, block, rank: |score| score }),
+        Ranking::Magnitude => simd::vectorised(level, Reduce { scores, block, rank: f32::abs }),
+    }
+}
+
+/// The one loop over the scores, for either ranking.
+struct Reduce<'a, F> {
+    scores: &'a [f32],
+    block: Block,
+    rank: F,
+}
+
+impl<F: Fn(f32) -> f32 + Copy> Loop for Reduce<'_, F> {
+    type Output = BlockPartners;
+
+    #[inline(always)]
+    fn run(self) -> BlockPartners {
+        reduce_ranked(self.scores, self.block, self.rank)
     }
 }
 

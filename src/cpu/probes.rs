@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::simd::{self, Level};
+use super::simd::{self, Level, Loop};
 
 pub(super) fn fma(level: Level, n_threads: usize, n_rounds: u64) -> (u64, f32) {
     (0..n_threads)
@@ -14,11 +14,21 @@ pub(super) fn fma(level: Level, n_threads: usize, n_rounds: u64) -> (u64, f32) {
 pub(super) fn read(level: Level, bytes: &[u8]) -> u64 {
     bytes
         .par_chunks(1 << 20)
-        .map(|part| simd::vectorised(level, || word_sum(part)))
+        .map(|bytes| simd::vectorised(level, WordSum { bytes }))
         .reduce(|| 0, u64::wrapping_add)
 }
 
-#[inline(always)]
-fn word_sum(bytes: &[u8]) -> u64 {
-    bytes.as_chunks::<8>().0.iter().fold(0_u64, |sum, word| sum.wrapping_add(u64::from_le_bytes(*word)))
+/// Wrapping sum of 64-bit words: the cheapest use of every byte.
+struct WordSum<'a> {
+    bytes: &'a [u8],
+}
+
+impl Loop for WordSum<'_> {
+    type Output = u64;
+
+    #[inline(always)]
+    fn run(self) -> u64 {
+        let words = self.bytes.as_chunks::<8>().0.iter();
+        words.fold(0_u64, |sum, word| sum.wrapping_add(u64::from_le_bytes(*word)))
+    }
 }

@@ -50,14 +50,23 @@ impl Level {
     }
 }
 
-/// Runs a loop that the compiler may vectorise with everything the machine has. Worth it only where the loop is
-/// inlined into `run`.
-pub(super) fn vectorised<R>(level: Level, run: impl FnOnce() -> R) -> R {
+/// A loop in plain Rust that the compiler may vectorise with everything the machine has.
+///
+/// `run` must be `#[inline(always)]`: only then is it compiled a second time, with the wider instructions.
+pub(super) trait Loop {
+    /// What it returns.
+    type Output;
+    /// Runs it.
+    fn run(self) -> Self::Output;
+}
+
+/// Runs a loop with the instructions of this machine.
+pub(super) fn vectorised<L: Loop>(level: Level, body: L) -> L::Output {
     match level.0 {
-        Kind::Portable => run(),
+        Kind::Portable => body.run(),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `Kind::Avx2` exists only where `detect` found the features
-        Kind::Avx2 => unsafe { avx2::run(run) },
+        Kind::Avx2 => unsafe { avx2::run(body) },
     }
 }
 
@@ -137,21 +146,23 @@ mod avx2 {
     use std::arch::x86_64::{
         __m256, __m256i, _CMP_EQ_OQ, _mm_loadu_si128, _mm256_add_epi16, _mm256_add_epi32, _mm256_add_ps,
         _mm256_and_ps, _mm256_and_si256, _mm256_broadcast_ss, _mm256_castps_si256, _mm256_castsi256_ps,
-        _mm256_cmp_ps, _mm256_cmpeq_epi16, _mm256_cmpeq_epi32, _mm256_cvtph_ps, _mm256_fmadd_ps,
-        _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_ps, _mm256_min_epu16,
-        _mm256_min_epu32, _mm256_or_si256, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
-        _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi32, _mm256_srai_epi16, _mm256_srai_epi32,
-        _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_ps, _mm256_xor_si256,
+        _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cmpeq_epi16, _mm256_cmpeq_epi32, _mm256_cvtph_ps,
+        _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
+        _mm256_max_ps, _mm256_min_epu16, _mm256_min_epu32, _mm256_or_si256, _mm256_set1_epi16,
+        _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi32,
+        _mm256_srai_epi16, _mm256_srai_epi32, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_ps,
+        _mm256_xor_si256,
     };
 
-    use super::{BlockSums, TILE_COLUMNS, TILE_ROWS};
+    use super::super::BLOCK_ELEMENTS;
+    use super::{BlockSums, Loop, TILE_COLUMNS, TILE_ROWS};
 
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn run<R>(run: impl FnOnce() -> R) -> R {
-        run()
+    pub(super) fn run<L: Loop>(body: L) -> L::Output {
+        body.run()
     }
 
-    /// Eight lanes of every sum.
+    /// Eight lanes of every sum: eight registers, so that nothing is spilled inside the loop.
     struct Sums {
         a: __m256,
         b: __m256,
@@ -160,11 +171,12 @@ mod avx2 {
         ab: __m256,
         abs_diff: __m256,
         max_abs_diff: __m256,
-        /// Lanes count down: a true comparison is −1.
-        n_equal: __m256i,
-        /// As `n_equal`; pairs of different sign or with a zero.
-        n_other_sign: __m256i,
+        /// Two counters in 32 bits, counting down: pairs of equal value in the lower [`EQUAL_BITS`] bits, pairs of
+        /// different sign or with a zero above. 4,096 pairs are at most 512 in a lane.
+        counts: __m256i,
     }
+
+    const EQUAL_BITS: i32 = 12;
 
     impl Sums {
         #[inline]
@@ -179,26 +191,32 @@ mod avx2 {
                 ab: zero,
                 abs_diff: zero,
                 max_abs_diff: zero,
-                n_equal: _mm256_setzero_si256(),
-                n_other_sign: _mm256_setzero_si256(),
+                counts: _mm256_setzero_si256(),
             }
         }
 
-        /// Everything but the signs, for eight pairs.
+        /// Everything but the signs, for two times eight pairs; the two are added to each other first, which
+        /// halves the chain of additions that wait for one another.
         #[inline]
         #[target_feature(enable = "avx2,fma,f16c")]
-        fn add(&mut self, a: __m256, b: __m256) {
+        fn add(&mut self, a: [__m256; 2], b: [__m256; 2]) {
             let magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fff_ffff));
-            let difference = _mm256_and_ps(_mm256_sub_ps(a, b), magnitude);
-            self.a = _mm256_add_ps(self.a, a);
-            self.b = _mm256_add_ps(self.b, b);
-            self.aa = _mm256_fmadd_ps(a, a, self.aa);
-            self.bb = _mm256_fmadd_ps(b, b, self.bb);
-            self.ab = _mm256_fmadd_ps(a, b, self.ab);
-            self.abs_diff = _mm256_add_ps(self.abs_diff, difference);
-            self.max_abs_diff = _mm256_max_ps(self.max_abs_diff, difference);
-            let equal = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_EQ_OQ>(a, b));
-            self.n_equal = _mm256_add_epi32(self.n_equal, equal);
+            let differences = [
+                _mm256_and_ps(_mm256_sub_ps(a[0], b[0]), magnitude),
+                _mm256_and_ps(_mm256_sub_ps(a[1], b[1]), magnitude),
+            ];
+            self.abs_diff = _mm256_add_ps(self.abs_diff, _mm256_add_ps(differences[0], differences[1]));
+            let larger = _mm256_max_ps(differences[0], differences[1]);
+            self.max_abs_diff = _mm256_max_ps(self.max_abs_diff, larger);
+            self.a = _mm256_add_ps(self.a, _mm256_add_ps(a[0], a[1]));
+            self.b = _mm256_add_ps(self.b, _mm256_add_ps(b[0], b[1]));
+            for half in 0..2 {
+                self.aa = _mm256_fmadd_ps(a[half], a[half], self.aa);
+                self.bb = _mm256_fmadd_ps(b[half], b[half], self.bb);
+                self.ab = _mm256_fmadd_ps(a[half], b[half], self.ab);
+                let equal = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_EQ_OQ>(a[half], b[half]));
+                self.counts = _mm256_add_epi32(self.counts, equal);
+            }
         }
 
         /// Signs of sixteen pairs of 16-bit floats.
@@ -210,31 +228,35 @@ mod avx2 {
             let smaller = _mm256_min_epu16(_mm256_add_epi16(a, a), _mm256_add_epi16(b, b));
             let has_zero = _mm256_cmpeq_epi16(smaller, _mm256_setzero_si256());
             let other = _mm256_srai_epi16::<15>(_mm256_or_si256(_mm256_xor_si256(a, b), has_zero));
-            // 16-bit truth values (−1) times 1, added in pairs: 32-bit counters
-            let pairs = _mm256_madd_epi16(other, _mm256_set1_epi16(1));
-            self.n_other_sign = _mm256_add_epi32(self.n_other_sign, pairs);
+            // 16-bit truth values (−1) times the unit of the upper counter, added in pairs
+            let pairs = _mm256_madd_epi16(other, _mm256_set1_epi16(1 << EQUAL_BITS));
+            self.counts = _mm256_add_epi32(self.counts, pairs);
         }
 
         /// Signs of eight pairs of f32.
         #[inline]
         #[target_feature(enable = "avx2,fma,f16c")]
-        fn add_signs_32(&mut self, a: __m256, b: __m256) {
-            let (a, b) = (_mm256_castps_si256(a), _mm256_castps_si256(b));
+        fn add_signs_32(&mut self, a: __m256i, b: __m256i) {
             let smaller = _mm256_min_epu32(_mm256_add_epi32(a, a), _mm256_add_epi32(b, b));
             let has_zero = _mm256_cmpeq_epi32(smaller, _mm256_setzero_si256());
             let other = _mm256_srai_epi32::<31>(_mm256_or_si256(_mm256_xor_si256(a, b), has_zero));
-            self.n_other_sign = _mm256_add_epi32(self.n_other_sign, other);
+            self.counts = _mm256_add_epi32(self.counts, _mm256_slli_epi32::<EQUAL_BITS>(other));
         }
 
         /// Adds the lanes, in order; `n_pairs` without the `n_padding` zeros that filled the last vector.
         #[inline]
         #[target_feature(enable = "avx2,fma,f16c")]
         fn finish(&self, n_pairs: usize, n_padding: usize) -> BlockSums {
-            let n_equal = count(self.n_equal) - n_padding;
-            let n_same_sign = n_pairs + n_padding - count(self.n_other_sign);
+            let (mut n_equal, mut n_other_sign) = (0, 0);
+            for lane in count_lanes(self.counts) {
+                n_equal += lane & ((1 << EQUAL_BITS) - 1);
+                n_other_sign += lane >> EQUAL_BITS;
+            }
+            let n_padding = u32::try_from(n_padding).unwrap_or(0);
+            let n_pairs = u32::try_from(n_pairs).unwrap_or(u32::MAX);
             BlockSums {
-                n_equal: u32::try_from(n_equal).unwrap_or(u32::MAX),
-                n_same_sign: u32::try_from(n_same_sign).unwrap_or(u32::MAX),
+                n_equal: n_equal - n_padding,
+                n_same_sign: n_pairs + n_padding - n_other_sign,
                 a: sum(self.a),
                 b: sum(self.b),
                 aa: sum(self.aa),
@@ -261,14 +283,14 @@ mod avx2 {
         lanes(vector).into_iter().map(f64::from).sum()
     }
 
-    /// How often lanes that count down were stepped.
+    /// Counters that count down, as what they counted.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    fn count(vector: __m256i) -> usize {
+    fn count_lanes(vector: __m256i) -> [u32; 8] {
         let mut lanes = [0_i32; 8];
         // SAFETY: `lanes` is 32 bytes long
         unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), vector) };
-        lanes.into_iter().map(|lane| usize::try_from(-lane).unwrap_or(0)).sum()
+        lanes.map(|lane| lane.unsigned_abs())
     }
 
     #[inline]
@@ -278,27 +300,36 @@ mod avx2 {
         unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
     }
 
-    /// Runs `step` on every 32 bytes of both runs, the last ones padded with zeros, and finishes the sums.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn load_two(bytes: &[u8; 64]) -> [__m256i; 2] {
+        // SAFETY: 64 bytes are two vectors, and the loads need no alignment
+        unsafe {
+            [_mm256_loadu_si256(bytes.as_ptr().cast()), _mm256_loadu_si256(bytes.as_ptr().add(32).cast())]
+        }
+    }
+
+    /// Runs `step` on every 16 pairs of a block, as vectors of raw words, the last ones padded with zeros.
     macro_rules! over_vectors {
-        ($a:ident, $b:ident, $element_bytes:literal, |$sums:ident, $x:ident, $y:ident| $step:block) => {{
-            let n_bytes = $a.len().min($b.len());
-            let (a_vectors, a_tail) = $a[..n_bytes].as_chunks::<32>();
-            let (b_vectors, b_tail) = $b[..n_bytes].as_chunks::<32>();
+        ($a:ident, $b:ident, $vector_bytes:literal, |$sums:ident, $x:ident, $y:ident| $step:block) => {{
+            let element_bytes = $vector_bytes / 16;
+            let n_bytes = $a.len().min($b.len()).min(BLOCK_ELEMENTS * element_bytes);
+            let (a_vectors, a_tail) = $a[..n_bytes].as_chunks::<$vector_bytes>();
+            let (b_vectors, b_tail) = $b[..n_bytes].as_chunks::<$vector_bytes>();
             let mut $sums = Sums::zero();
-            for (x, y) in a_vectors.iter().zip(b_vectors) {
-                let ($x, $y) = (load(x), load(y));
+            for ($x, $y) in a_vectors.iter().zip(b_vectors) {
                 $step
             }
             let mut n_padding = 0;
             if !a_tail.is_empty() {
-                let (mut x, mut y) = ([0; 32], [0; 32]);
+                let (mut x, mut y) = ([0; $vector_bytes], [0; $vector_bytes]);
                 x[..a_tail.len()].copy_from_slice(a_tail);
                 y[..b_tail.len()].copy_from_slice(b_tail);
-                n_padding = (32 - a_tail.len()) / $element_bytes;
-                let ($x, $y) = (load(&x), load(&y));
+                n_padding = ($vector_bytes - a_tail.len()) / element_bytes;
+                let ($x, $y) = (&x, &y);
                 $step
             }
-            $sums.finish(n_bytes / $element_bytes, n_padding)
+            $sums.finish(n_bytes / element_bytes, n_padding)
         }};
     }
 
@@ -306,23 +337,22 @@ mod avx2 {
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn moments_bf16(a: &[u8], b: &[u8]) -> BlockSums {
         let upper = _mm256_set1_epi32(0xffff_0000_u32.cast_signed());
-        over_vectors!(a, b, 2, |sums, x, y| {
+        over_vectors!(a, b, 32, |sums, x, y| {
+            let (x, y) = (load(x), load(y));
             let a_even = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(x));
             let b_even = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(y));
-            sums.add(a_even, b_even);
             let a_odd = _mm256_castsi256_ps(_mm256_and_si256(x, upper));
             let b_odd = _mm256_castsi256_ps(_mm256_and_si256(y, upper));
-            sums.add(a_odd, b_odd);
+            sums.add([a_even, a_odd], [b_even, b_odd]);
             sums.add_signs_16(x, y);
         })
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn moments_f16(a: &[u8], b: &[u8]) -> BlockSums {
-        over_vectors!(a, b, 2, |sums, x, y| {
-            let (a_halves, b_halves) = (halves(x), halves(y));
-            sums.add(a_halves[0], b_halves[0]);
-            sums.add(a_halves[1], b_halves[1]);
+        over_vectors!(a, b, 32, |sums, x, y| {
+            let (x, y) = (load(x), load(y));
+            sums.add(halves(x), halves(y));
             sums.add_signs_16(x, y);
         })
     }
@@ -331,7 +361,6 @@ mod avx2 {
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     fn halves(words: __m256i) -> [__m256; 2] {
-        use std::arch::x86_64::{_mm256_castsi256_si128, _mm256_extracti128_si256};
         [
             _mm256_cvtph_ps(_mm256_castsi256_si128(words)),
             _mm256_cvtph_ps(_mm256_extracti128_si256::<1>(words)),
@@ -340,10 +369,15 @@ mod avx2 {
 
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn moments_f32(a: &[u8], b: &[u8]) -> BlockSums {
-        over_vectors!(a, b, 4, |sums, x, y| {
-            let (a, b) = (_mm256_castsi256_ps(x), _mm256_castsi256_ps(y));
+        over_vectors!(a, b, 64, |sums, x, y| {
+            let (x, y) = (load_two(x), load_two(y));
+            let (a, b) = (
+                [_mm256_castsi256_ps(x[0]), _mm256_castsi256_ps(x[1])],
+                [_mm256_castsi256_ps(y[0]), _mm256_castsi256_ps(y[1])],
+            );
             sums.add(a, b);
-            sums.add_signs_32(a, b);
+            sums.add_signs_32(x[0], y[0]);
+            sums.add_signs_32(x[1], y[1]);
         })
     }
 
