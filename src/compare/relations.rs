@@ -53,11 +53,11 @@ pub(super) fn relations(
     if let Some(detail) = rotated(facts) {
         add("residual-basis-changed", detail);
     }
-    if matches!(decision.verdict, Derived | PartlyDerived) {
-        if let Some(drift) = drift(alignment, decision, plain) {
-            let detail = format!("median change of a matrix {:.1} % of its norm", 100.0 * drift);
-            add("modified-weights", detail);
-        }
+    if matches!(decision.verdict, Derived | PartlyDerived)
+        && let Some(drift) = drift(alignment, decision, plain)
+    {
+        let detail = format!("median change of a matrix {:.1} % of its norm", 100.0 * drift);
+        add("modified-weights", detail);
     }
     found
 }

@@ -510,8 +510,10 @@ fn probe_tokens(
     Rng::new(&[seed, 0x7072_6f62]).sample(shared.len(), PROBE_TOKENS).into_iter().map(|at| shared[at]).unzip()
 }
 
+type UnitLayer = (u32, u32, Vec<(usize, usize)>);
+
 /// (left layer, right layer, matrices whose rows are units) of every layer pair, whatever the unit counts and widths.
-fn unit_layers(pair: &Pair<'_>, alignment: &Alignment) -> Vec<(u32, u32, Vec<(usize, usize)>)> {
+fn unit_layers(pair: &Pair<'_>, alignment: &Alignment) -> Vec<UnitLayer> {
     let (left, right) = (&pair.canonical.0, &pair.canonical.1);
     let mut found = Vec::new();
     for part in &right.parts {

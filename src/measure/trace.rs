@@ -206,7 +206,7 @@ struct Moments {
 
 impl Moments {
     fn of(scores: &[f32], n: usize, group_size: usize, groups_move: bool) -> Moments {
-        let n_groups = if group_size == 0 { 0 } else { n / group_size };
+        let n_groups = n.checked_div(group_size).unwrap_or(0);
         let size = group_size as f64;
         let trace: f64 = (0..n).map(|i| f64::from(scores[i * n + i])).sum();
         let largest = scores.iter().fold(0.0f32, |largest, score| largest.max(score.abs()));

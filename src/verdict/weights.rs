@@ -143,10 +143,10 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         .copied()
         .filter(|group| *group != Group::Embeddings && *group != Group::Norms)
         .collect();
-    if let Some(requantised) = facts.requantised.filter(|_| !blocks.is_empty()) {
-        if let Some(decision) = requantised_copy(requantised) {
-            return decision;
-        }
+    if let Some(requantised) = facts.requantised.filter(|_| !blocks.is_empty())
+        && let Some(decision) = requantised_copy(requantised)
+    {
+        return decision;
     }
     if blocks.is_empty() && explained.contains(&Group::Embeddings) {
         return grafted(facts);
