@@ -1,6 +1,6 @@
 //! S2, the exact trace test: does unit i of A look like unit i of B more than like the others?
 //!
-//! T = Σᵢ C[i][i] is one draw from {Σᵢ C[i][π(i)]} under H0, because training treats the units alike. Three numbers come
+//! T = Σᵢ `C[i][i]` is one draw from {Σᵢ `C[i][π(i)]`} under H0, because training treats the units alike. Three numbers come
 //! out: z by Hoeffding's moments (asymptotic, a size), and p, which is valid in a finite sample with no assumption about B:
 //! - Chernoff's bound over a subgroup whose moment generating function is known exactly: consecutive units in blocks of at
 //!   most [`BLOCK_UNITS`], permuted inside their blocks. E exp(λT) of a block is perm(exp(λC))/b!, so
@@ -60,7 +60,7 @@ pub struct Trace {
     pub n_permutations: u64,
 }
 
-/// Sums Σᵢ C[i][π(i)] of a batch of permutations, [n_permutations, n] flattened.
+/// Sums Σᵢ `C[i][π(i)]` of a batch of permutations, [n_permutations, n] flattened.
 pub type PermutedTraces<'a, E> = dyn FnMut(&[u32]) -> Result<Vec<f64>, E> + 'a;
 
 /// Tests the diagonal of `scores` [n, n], row-major. Fewer than two units, or scores that are all alike, give p = 1.
