@@ -1,5 +1,22 @@
 //! Bytes become a validated [`Checkpoint`]: entries that tile their files exactly, or an error.
 
+#![forbid(unsafe_code)]
+#![warn(clippy::cast_possible_truncation)]
+
+mod config;
+mod duplicates;
+mod error;
+mod folder;
+mod index;
+mod json;
+mod open;
+mod safetensors;
+mod sidecar;
+mod vocabulary;
+
+pub use error::Error;
+pub use open::{open, open_with};
+
 use std::sync::Arc;
 
 use crate::source::Source;
@@ -77,7 +94,7 @@ pub struct Vocabulary {
 /// Something accepted that the report must mention (unknown header field, wrong total_size, leftover .incomplete …).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// Rule, for example `IX15`.
+    /// Rule, for example `IX-TOTAL-SIZE`.
     pub rule: &'static str,
     /// One sentence.
     pub says: String,
@@ -127,20 +144,4 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits { max_header_bytes: 64 << 20, max_tensors: 1_000_000, follow_outside: false }
     }
-}
-
-/// Opens a file, folder, index or cached model id and validates everything but the values.
-///
-/// # Errors
-/// The first rule that is broken, with file, tensor, byte, found, wanted and a hint.
-pub fn open(_reference: &str, _limits: &Limits) -> Result<Checkpoint, Error> {
-    todo!()
-}
-
-/// Why a checkpoint was refused (exit code 3; `EmptyFolder` and `ConfigOnly` 4). Fields as in the message.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Bytes did not come.
-    #[error(transparent)]
-    Source(#[from] crate::source::Error),
 }

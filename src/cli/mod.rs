@@ -1,1 +1,104 @@
-//! Words become a config; call; print; exit code.
+//! Words become a configuration; call; print; exit code. The only module that prints.
+
+mod args;
+mod backend;
+mod bench;
+mod compare;
+mod devices;
+mod exit;
+mod failure;
+mod gate;
+mod inspect;
+mod output;
+mod pairs;
+mod panics;
+mod progress;
+mod screen;
+mod signals;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::report::wire::{COMPARE_VERSION, ErrorDocument, Failure};
+use crate::report::{json, schema};
+use args::{Cli, Verb};
+use output::Sink;
+use screen::Screen;
+
+/// Runs the program on its command line and says how it ended (conventions.md section 3).
+#[must_use]
+pub fn main() -> ExitCode {
+    signals::end_on_interrupt();
+    panics::stay_silent();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    ExitCode::from(run(&words))
+}
+
+/// One run; a panic anywhere below becomes exit code 70.
+fn run(words: &[OsString]) -> u8 {
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, words),
+    };
+    let screen = Screen::detect(&cli.common);
+    let outcome = panics::caught(|| dispatch(&cli, &screen));
+    outcome.unwrap_or_else(|failure| {
+        if wants_json(words) {
+            // nothing better can be done when this cannot be written either
+            let _ = Sink::stdout()
+                .write(&json::document(&ErrorDocument::new(cli.verb.schema_version(), &failure)));
+        }
+        screen.complain(&failure);
+        failure.exit_code
+    })
+}
+
+fn dispatch(cli: &Cli, screen: &Screen) -> Result<u8, Box<Failure>> {
+    match &cli.verb {
+        Verb::Compare(args) => compare::run(args, screen),
+        Verb::Inspect(args) => inspect::run(args, screen),
+        Verb::Devices(args) => devices::run(args, screen),
+        Verb::Bench(args) => bench::run(args, screen),
+        Verb::Schema(args) => {
+            let text = schema::of(args.verb.name()).unwrap_or_default();
+            Sink::stdout().write(text).map(|()| exit::OK)
+        }
+        Verb::Completions(args) => {
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "cognate", &mut script);
+            Sink::stdout().write(&String::from_utf8_lossy(&script)).map(|()| exit::OK)
+        }
+    }
+}
+
+/// Help and version go to stdout with 0, mistakes to stderr with 2, and to stdout as JSON where that was asked for.
+fn usage(error: &clap::Error, words: &[OsString]) -> u8 {
+    // a closed stdout or stderr changes nothing about the code
+    let _ = error.print();
+    if !error.use_stderr() {
+        return exit::OK;
+    }
+    if wants_json(words) {
+        let message = error.to_string();
+        let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let failure = failure::usage(message);
+        // as above
+        let _ = Sink::stdout().write(&json::document(&ErrorDocument::new(COMPARE_VERSION, &failure)));
+    }
+    exit::USAGE
+}
+
+/// Whether the command line asks for JSON, without relying on the rest of it being well formed.
+fn wants_json(words: &[OsString]) -> bool {
+    let is_json = |word: &str| word == "json" || word == "jsonl";
+    let mut previous = "";
+    for word in words.iter().filter_map(|word| word.to_str()) {
+        if previous == "--format" && is_json(word) || word.strip_prefix("--format=").is_some_and(is_json) {
+            return true;
+        }
+        previous = word;
+    }
+    std::env::var("COGNATE_FORMAT").is_ok_and(|word| is_json(&word))
+}

@@ -1,12 +1,8 @@
 //! The waist of the program: all that a report, a gate or a script ever sees of a comparison.
 
-/// One of the two models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "command-line order")]
-pub enum Side {
-    Left,
-    Right,
-}
+pub use crate::align::Side;
+pub use crate::verdict::weights::{Direction, Relation, WeightsVerdict};
+pub use crate::verdict::{Architecture, ArchitectureVerdict, Renaming};
 
 /// A file that was read.
 #[derive(Clone, Debug)]
@@ -42,69 +38,6 @@ pub struct ModelFacts {
     pub files: Vec<FileFacts>,
     /// Accepted oddities of the files: (rule, sentence).
     pub notes: Vec<(String, String)>,
-}
-
-/// Verdict of the architecture axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "method.md section 1; spelled in kebab case in reports")]
-pub enum ArchitectureVerdict {
-    Same,
-    SameRenamed,
-    Compatible,
-    Different,
-}
-
-/// A systematic renaming, `input_layernorm` → `ln1`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Renaming {
-    /// Name pattern on the left.
-    pub from: String,
-    /// Name pattern on the right.
-    pub to: String,
-    /// Tensors it holds for.
-    pub count: u64,
-}
-
-/// The architecture axis.
-#[derive(Clone, Debug)]
-pub struct Architecture {
-    /// The first that applies.
-    pub verdict: ArchitectureVerdict,
-    /// Always filled.
-    pub renamed: Vec<Renaming>,
-    /// Sentences: "layers: 4 and 3".
-    pub differences: Vec<String>,
-}
-
-/// Verdict of the weights axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "method.md section 1; spelled in kebab case in reports")]
-pub enum WeightsVerdict {
-    Identical,
-    Requantised,
-    Derived,
-    PartlyDerived,
-    CommonOrigin,
-    NoEvidence,
-    Inconclusive,
-}
-
-/// Who descends from whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "words of the report")]
-pub enum Direction {
-    LeftToRight,
-    RightToLeft,
-    Undetermined,
-}
-
-/// What happened between the two models; several may hold.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Relation {
-    /// `cast`, `quantised-copy`, `fine-tune`, `layers-dropped`, `vocabulary-extended`, ….
-    pub kind: String,
-    /// Parameters in words: "int4, groups of 32", "layers [0, 1, 3]".
-    pub detail: String,
 }
 
 /// What the tests could have seen.

@@ -1,8 +1,26 @@
 //! Two models become a [`Comparison`]: effort stages and the stopping rule.
 
+mod clock;
 mod comparison;
+mod describe;
+mod inherit;
+mod relations;
+mod stages;
 
 pub use comparison::*;
+
+use crate::align::{Alignment, LayerMap, PairedPart, match_tokens, pair_parts};
+use crate::canonical::{self, CanonicalModel, CanonicalPart};
+use crate::checkpoint::Checkpoint;
+use crate::kernels::Backend;
+use crate::measure::agreement::Agreement;
+use crate::measure::{identify, layers};
+use crate::roles::{self, RoleMap};
+use crate::stream::ReadMeter;
+use crate::{evidence, verdict};
+
+/// Version of the statistics and of the decision rule; printed in every report.
+pub const METHOD_VERSION: &str = "1";
 
 /// How deep to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +29,18 @@ pub enum Effort {
     Quick,
     Standard,
     Full,
+}
+
+impl Effort {
+    /// The word of the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Effort::Quick => "quick",
+            Effort::Standard => "standard",
+            Effort::Full => "full",
+        }
+    }
 }
 
 /// What `--only` can choose.
@@ -22,6 +52,18 @@ pub enum Statistic {
     Trace,
     /// S3.
     Agreement,
+}
+
+impl Statistic {
+    /// The word of the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Statistic::Plain => "plain",
+            Statistic::Trace => "trace",
+            Statistic::Agreement => "agreement",
+        }
+    }
 }
 
 /// Choices of the user that change the result.
@@ -37,6 +79,12 @@ pub struct Options {
     pub only: Option<Vec<Statistic>>,
     /// Digests of the files.
     pub digest: bool,
+}
+
+impl Options {
+    fn wants(&self, statistic: Statistic) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&statistic))
+    }
 }
 
 /// Failure of a comparison.
@@ -61,16 +109,189 @@ pub struct Progress<'a> {
     pub total_bytes: u64,
 }
 
+/// A model in a line, without digests of its files.
+#[must_use]
+pub fn model_facts(checkpoint: &Checkpoint, roles: &RoleMap) -> ModelFacts {
+    let files = checkpoint.files.iter();
+    let files = files.map(|file| FileFacts {
+        name: file.name().to_owned(),
+        size_bytes: file.size_bytes(),
+        blake3: None,
+    });
+    describe::model_facts(checkpoint, roles, &canonical::canonicalise(checkpoint, roles), files.collect())
+}
+
+/// Both models on their way through the stages.
+struct Pair<'a> {
+    left: &'a Checkpoint,
+    right: &'a Checkpoint,
+    roles: (RoleMap, RoleMap),
+    canonical: (CanonicalModel, CanonicalModel),
+}
+
+impl Pair<'_> {
+    fn part(&self, side: Side, idx: usize) -> &CanonicalPart {
+        match side {
+            Side::Left => &self.canonical.0.parts[idx],
+            Side::Right => &self.canonical.1.parts[idx],
+        }
+    }
+
+    fn name(&self, side: Side, part: &CanonicalPart) -> &str {
+        let checkpoint = match side {
+            Side::Left => self.left,
+            Side::Right => self.right,
+        };
+        &checkpoint.tensors[part.tensor_idx].name
+    }
+
+    /// Elements of the right-hand matrix that a pair compares.
+    fn n_compared(&self, pair: &PairedPart) -> u64 {
+        let view = &self.part(Side::Right, pair.right).stored.view;
+        match &pair.rows {
+            crate::stream::RowPairing::Same => view.n_elements(),
+            crate::stream::RowPairing::Listed { left, .. } => left.len() as u64 * view.n_cols,
+        }
+    }
+}
+
 /// Compares two opened checkpoints.
 ///
 /// # Errors
 /// A read failed, the device failed, or there is nothing to compare.
 pub fn compare(
-    _backend: &crate::kernels::Backend,
-    _left: &crate::checkpoint::Checkpoint,
-    _right: &crate::checkpoint::Checkpoint,
-    _options: &Options,
-    _progress: &(dyn Fn(Progress<'_>) + Sync),
+    backend: &Backend,
+    left: &Checkpoint,
+    right: &Checkpoint,
+    options: &Options,
+    progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Comparison, Error> {
-    todo!()
+    let meter = ReadMeter::default();
+    let mut clock = clock::Clock::start(&meter);
+    let roles = (roles::assign(left), roles::assign(right));
+    let canonical = (canonical::canonicalise(left, &roles.0), canonical::canonicalise(right, &roles.1));
+    let mut pair = Pair { left, right, roles, canonical };
+    let headers = (roles::headers(left), roles::headers(right));
+    let architecture = verdict::compare_architectures(
+        &described(&headers.0, left, &pair.roles.0),
+        &described(&headers.1, right, &pair.roles.1),
+    );
+    let alignment = align(backend, &mut pair, options, &meter, &mut clock)?;
+    let plain = stages::plain(backend, &pair, &alignment, options, &meter, &mut clock, progress)?;
+    let traced = stages::trace(backend, &pair, &alignment, options, &meter, &mut clock, progress)?;
+    let plain = plain.or_sampled(&traced);
+    let requantised = stages::requantised(&pair, &alignment, &plain, options, &meter, &mut clock)?;
+    let agreements = stages::agreements(backend, &pair, &alignment, &traced, options, &meter, &mut clock)?;
+    let probes = stages::probes(backend, &pair, &alignment, &plain, options, &meter, &mut clock)?;
+    let files = describe::files(&pair, options, &meter, &mut clock)?;
+    for file in left.files.iter().chain(&right.files) {
+        file.verify_unchanged().map_err(crate::stream::Error::from)?;
+    }
+
+    let combined = evidence::combine(&traced.families, alignment.ln_assignments_tried);
+    // partners found in another order or basis weigh against the controls; the trace test is silent about them
+    let ln_weight = |found: &[(u32, u32, Agreement)]| -> f64 {
+        found.iter().map(|(_, _, agreement)| evidence::ln_weight(agreement)).sum()
+    };
+    let ln_p = combined.strongest_ln_p().min(ln_weight(&agreements)).min(ln_weight(&probes));
+    let likelihood = evidence::likelihood(ln_p, options.prior);
+    let skipped = describe::skipped(&pair, &alignment, &plain);
+    let facts = verdict::weights::Facts {
+        equality: plain.equality(&pair, &alignment, options, skipped.is_empty()),
+        requantised,
+        families: &traced.families,
+        trace: &combined,
+        likelihood: likelihood.value,
+        agreements: &agreements,
+        probes: &probes,
+        constants: plain.trained_constants(&pair, &alignment),
+        median_cosine: plain.median_cosine(&pair, &alignment),
+        is_unknown_graph: traced.is_unknown_graph(),
+    };
+    let decision = verdict::weights::decide(&facts);
+    let inherited = inherit::inherited(&pair, &alignment, &plain, &facts, &decision);
+    Ok(describe::comparison(describe::Findings {
+        pair: &pair,
+        alignment: &alignment,
+        architecture,
+        plain: &plain,
+        facts: &facts,
+        decision: &decision,
+        inherited,
+        relations: relations::relations(&pair, &alignment, &facts, &decision, &plain),
+        likelihood,
+        skipped,
+        sampled_out: traced.sampled_out(&alignment, options),
+        files,
+        options,
+        backend,
+        throughput: clock.finish(),
+    }))
+}
+
+fn described<'a>(
+    headers: &'a [roles::Header<'a>],
+    checkpoint: &'a Checkpoint,
+    roles: &'a RoleMap,
+) -> verdict::Described<'a> {
+    verdict::Described { headers, config: checkpoint.config.as_ref(), roles }
+}
+
+/// Roles by data where names say nothing, the layer map, token strings, pairs.
+fn align(
+    backend: &Backend,
+    pair: &mut Pair<'_>,
+    options: &Options,
+    meter: &ReadMeter,
+    clock: &mut clock::Clock<'_>,
+) -> Result<Alignment, Error> {
+    let mut ln_tried = 0.0;
+    let (left, right) = (&mut pair.canonical.0, &mut pair.canonical.1);
+    // a nameless model takes over what the named one knows of the graph
+    match (identify::is_named(left), identify::is_named(right)) {
+        (true, false) => {
+            ln_tried += identify::adopt_roles(backend, left, right, options.seed, meter)?.ln_tried;
+            pair.roles.1.graph = pair.roles.0.graph.clone();
+        }
+        (false, true) => {
+            ln_tried += identify::adopt_roles(backend, right, left, options.seed, meter)?.ln_tried;
+            pair.roles.0.graph = pair.roles.1.graph.clone();
+        }
+        _ => {}
+    }
+    canonical::view_tied_head(left, right);
+    canonical::view_tied_head(right, left);
+    clock.stage("names", 0);
+    let mut components: Vec<roles::Component> =
+        right.parts.iter().filter_map(|part| part.role).map(|role| role.component).collect();
+    components.sort_unstable();
+    components.dedup();
+    let mut layer_map = LayerMap::default();
+    let mut flop = 0;
+    for component in components {
+        let same_layers = left.layers(component) == right.layers(component);
+        if same_layers && !options.wants(Statistic::Trace) && !options.wants(Statistic::Agreement) {
+            let layers = right.layers(component);
+            layer_map.left_of.extend(LayerMap::identity(component, &layers, &layers).left_of);
+            continue;
+        }
+        let mapping = layers::map_layers(backend, left, right, component, options.seed, meter)?;
+        ln_tried += mapping.ln_tried;
+        flop += mapping.flop;
+        layer_map.left_of.extend(mapping.map.left_of);
+    }
+    clock.stage("layer map", flop);
+    let tokens = match (&pair.left.vocabulary, &pair.right.vocabulary) {
+        (Some(left), Some(right)) => Some(match_tokens(left, right)),
+        _ => None,
+    };
+    let name_of = |side: Side, part: &CanonicalPart| pair.name(side, part).to_owned();
+    let (pairs, unpaired) =
+        pair_parts(&pair.canonical.0, &pair.canonical.1, &layer_map, tokens.as_ref(), &name_of);
+    if pairs.is_empty() {
+        return Err(Error::NothingComparable(
+            "no tensor of one model has a counterpart of its role and shape in the other".into(),
+        ));
+    }
+    Ok(Alignment { pairs, unpaired, layer_map, tokens, ln_assignments_tried: ln_tried })
 }

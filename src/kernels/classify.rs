@@ -1,8 +1,13 @@
-//! Counts NaN, Inf, zero and subnormal elements by integer tests on the raw words.
+//! Counts NaN, Inf, zero and subnormal elements by integer tests on the raw words. [n] → counts.
+//!
+//! The checksum is the sum of the words, a canary of uploads; it says nothing about who made the file.
 
 use super::Backend;
-use crate::gpu;
+use super::moments::to_u32;
+use super::operand::{BLOCK, checksum, shader_code};
+use crate::gpu::{self, Call, Edit, Gpu, Kernel};
 use crate::reductions::{ClassCounts, Elements};
+use crate::tensor::Dtype;
 
 /// Counts NaN, Inf, zero and subnormal elements by integer tests on the raw words.
 ///
@@ -11,6 +16,80 @@ use crate::reductions::{ClassCounts, Elements};
 pub fn classify(backend: &Backend, elements: Elements<'_>) -> Result<ClassCounts, gpu::Error> {
     match backend {
         Backend::Cpu(cpu) => Ok(cpu.classify(elements)),
-        Backend::Gpu(_) => todo!(),
+        Backend::Gpu(gpu) => on_gpu(gpu, elements),
     }
+}
+
+gpu::params! {
+    /// Uniform of shaders/classify.wgsl.
+    struct Params { n_elements: u32 }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    label: "classify",
+    entry: "classify",
+    source: concat!(
+        include_str!("../../shaders/shared/consts.wgsl"),
+        include_str!("../../shaders/shared/reduce.wgsl"),
+        include_str!("../../shaders/classify.wgsl"),
+    ),
+    params: Params::FIELDS,
+    broken: &[
+        Edit { name: "skipped stride", find: "element += WG", replace: "element += 2u * WG" },
+        Edit { name: "infinity is NaN", find: "magnitude > infinity", replace: "magnitude >= infinity" },
+        Edit { name: "high half ignored", find: "element % per_word * bits", replace: "0u" },
+        Edit {
+            name: "zero is subnormal",
+            find: "magnitude != 0u && magnitude < smallest_normal);\n}\n\nfn class_f64",
+            replace: "magnitude < smallest_normal);\n}\n\nfn class_f64",
+        },
+        Edit { name: "lost count", find: "partials[out + 4u] = counted.w;", replace: "" },
+    ],
+};
+
+/// Words of one partial (`RECORD` in the shader).
+const RECORD: usize = 7;
+
+/// The number of a type in shaders/shared/consts.wgsl: classify reads 32- and 64-bit types as well.
+fn code_of(dtype: Dtype) -> u32 {
+    match dtype {
+        Dtype::I32 | Dtype::U32 => 11,
+        Dtype::F64 => 12,
+        Dtype::I64 | Dtype::U64 => 13,
+        // none of the shader's types: an element of an undecodable type has no class
+        other => shader_code(other).unwrap_or(14),
+    }
+}
+
+fn on_gpu(gpu: &Gpu, elements: Elements<'_>) -> Result<ClassCounts, gpu::Error> {
+    let width = elements.dtype.size_bytes().unwrap_or(1);
+    let chunk_bytes = gpu.max_chunk_bytes() / (BLOCK * width) * BLOCK * width;
+    let mut total = ClassCounts::default();
+    for bytes in elements.bytes.chunks(chunk_bytes) {
+        let n_elements = bytes.len() / width;
+        let n_blocks = n_elements.div_ceil(BLOCK);
+        let turn = gpu.turn();
+        let uploaded = gpu.upload(&KERNEL, bytes, 0)?;
+        let outputs = gpu.run(&Call {
+            kernel: &KERNEL,
+            constants: &[("DTYPE", code_of(elements.dtype))],
+            params: bytemuck::bytes_of(&Params { n_elements: to_u32(n_elements) }),
+            inputs: &[&uploaded],
+            outputs: &[n_blocks * RECORD],
+            groups: [to_u32(n_blocks), 1, 1],
+        })?;
+        drop((uploaded, turn));
+        let mut counted = ClassCounts::default();
+        for partial in outputs[0].chunks_exact(RECORD) {
+            let [n_elements, n_nan, n_inf, n_zero, n_subnormal] =
+                [partial[0], partial[1], partial[2], partial[3], partial[4]].map(u64::from);
+            let checksum = partial[5] | partial[6] << 16;
+            counted.add(&ClassCounts { n_elements, n_nan, n_inf, n_zero, n_subnormal, checksum });
+        }
+        gpu.expect_equal(&KERNEL, "element count", counted.n_elements, n_elements as u64)?;
+        gpu.expect_equal(&KERNEL, "checksum", counted.checksum, checksum(bytes))?;
+        total.add(&counted);
+    }
+    Ok(total)
 }

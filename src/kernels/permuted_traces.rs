@@ -1,7 +1,11 @@
 //! Σᵢ C[i][π(i)] for many permutations π of one n × n score matrix. [n, n], [R, n] → R.
+//!
+//! The null distribution of a trace under relabelling; what it means is decided elsewhere.
 
 use super::Backend;
-use crate::gpu;
+use super::moments::to_u32;
+use super::operand::BLOCK;
+use crate::gpu::{self, Call, Edit, Gpu, Kernel};
 
 /// Σᵢ C[i][π(i)] for many permutations π of one n × n score matrix. [n, n], [R, n] → R.
 ///
@@ -15,6 +19,84 @@ pub fn permuted_traces(
 ) -> Result<Vec<f64>, gpu::Error> {
     match backend {
         Backend::Cpu(cpu) => Ok(cpu.permuted_traces(scores, n, permutations)),
-        Backend::Gpu(_) => todo!(),
+        Backend::Gpu(gpu) => on_gpu(gpu, scores, n, permutations),
     }
+}
+
+gpu::params! {
+    /// Uniform of shaders/permuted_traces.wgsl.
+    struct Params { n: u32, n_permutations: u32, n_blocks: u32 }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    label: "permuted_traces",
+    entry: "permuted_traces",
+    source: concat!(
+        include_str!("../../shaders/shared/consts.wgsl"),
+        include_str!("../../shaders/shared/reduce.wgsl"),
+        include_str!("../../shaders/permuted_traces.wgsl"),
+    ),
+    params: Params::FIELDS,
+    broken: &[
+        Edit { name: "skipped stride", find: "row += WG", replace: "row += 2u * WG" },
+        Edit {
+            name: "transposed",
+            find: "row * params.n + min(col, params.n - 1u)",
+            replace: "col * params.n + row",
+        },
+        Edit { name: "first permutation only", find: "permutation * params.n + row", replace: "row" },
+        Edit { name: "gain", find: "bitcast<u32>(trace)", replace: "bitcast<u32>(trace * 1.0005)" },
+    ],
+};
+
+/// Words of one partial (`RECORD` in the shader).
+const RECORD: usize = 3;
+
+fn on_gpu(gpu: &Gpu, scores: &[f32], n: usize, permutations: &[u32]) -> Result<Vec<f64>, gpu::Error> {
+    if n == 0 {
+        return Ok(Vec::new());
+    }
+    let n_blocks = n.div_ceil(BLOCK);
+    let max_groups = usize::try_from(gpu.info().max_workgroups).unwrap_or(usize::MAX);
+    let per_chunk = (gpu.max_chunk_bytes() / 4 / n).min(max_groups / n_blocks).max(1);
+    let turn = gpu.turn();
+    let device_scores = gpu.upload(&KERNEL, bytemuck::cast_slice(&scores[..n * n]), 0)?;
+    let mut traces = Vec::with_capacity(permutations.len() / n);
+    for chunk in permutations.chunks(per_chunk * n) {
+        let n_permutations = chunk.len() / n;
+        let device_permutations = gpu.upload(&KERNEL, bytemuck::cast_slice(chunk), 0)?;
+        let params =
+            Params { n: to_u32(n), n_permutations: to_u32(n_permutations), n_blocks: to_u32(n_blocks) };
+        let outputs = gpu.run(&Call {
+            kernel: &KERNEL,
+            constants: &[],
+            params: bytemuck::bytes_of(&params),
+            inputs: &[&device_scores, &device_permutations],
+            outputs: &[n_permutations * n_blocks * RECORD],
+            groups: [to_u32(n_permutations * n_blocks), 1, 1],
+        })?;
+        let (mut n_seen, mut column_sum) = (0_u64, 0_u32);
+        for blocks in outputs[0].chunks_exact(n_blocks * RECORD) {
+            let mut trace = 0.0;
+            for partial in blocks.chunks_exact(RECORD) {
+                n_seen += u64::from(partial[0]);
+                column_sum = column_sum.wrapping_add(partial[1]);
+                trace += f64::from(f32::from_bits(partial[2]));
+            }
+            traces.push(trace);
+        }
+        let wanted = chunk.iter().fold(0_u32, |sum, &col| sum.wrapping_add(col));
+        gpu.expect_equal(&KERNEL, "element count", n_seen, chunk.len() as u64)?;
+        gpu.expect_equal(&KERNEL, "sum of columns", column_sum, wanted)?;
+    }
+    drop(turn);
+    Ok(traces)
+}
+
+/// How far a trace may be from the exact sum, given Σ|C[i][π(i)]|: a thread adds up to 64 scores of a block one after
+/// the other, the tree six more times; blocks are added in f64.
+#[must_use]
+pub fn error_bound(magnitudes: f64) -> f64 {
+    f64::from(64 + 6) * 2_f64.powi(-24) * magnitudes
 }

@@ -1,7 +1,12 @@
 //! Σab, Σa², Σb² of row i of a with row i of b. [n, k] × 2 → n.
+//!
+//! The cosine of aligned rows is made of these. They say nothing about reordered rows. A row with NaN or Inf has NaN
+//! or infinite sums.
 
 use super::Backend;
-use crate::gpu;
+use super::moments::{squares_fit, to_u32};
+use super::operand::{BLOCK, Rows, checksum, element_bytes};
+use crate::gpu::{self, Call, Edit, Gpu, Kernel, Resident};
 use crate::reductions::RowDots;
 use crate::tensor::Matrix;
 
@@ -12,6 +17,186 @@ use crate::tensor::Matrix;
 pub fn row_dots(backend: &Backend, a: &Matrix, b: &Matrix) -> Result<Vec<RowDots>, gpu::Error> {
     match backend {
         Backend::Cpu(cpu) => Ok(cpu.row_dots(a, b)),
-        Backend::Gpu(_) => todo!(),
+        Backend::Gpu(gpu) => on_gpu(gpu, a, b),
     }
+}
+
+gpu::params! {
+    /// Uniform of shaders/row_dots.wgsl.
+    struct Params { n_rows: u32, row_quads: u32, n_blocks: u32 }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    label: "row_dots",
+    entry: "row_dots",
+    source: concat!(
+        include_str!("../../shaders/shared/consts.wgsl"),
+        include_str!("../../shaders/shared/decode.wgsl"),
+        include_str!("../../shaders/shared/operands.wgsl"),
+        include_str!("../../shaders/shared/reduce.wgsl"),
+        include_str!("../../shaders/row_dots.wgsl"),
+    ),
+    params: Params::FIELDS,
+    broken: &[
+        Edit { name: "skipped stride", find: "quad += WG", replace: "quad += 2u * WG" },
+        Edit {
+            name: "lost row",
+            find: "raw_quad_b(row * params.row_quads",
+            replace: "raw_quad_b((row / 2u) * params.row_quads",
+        },
+        Edit { name: "wrong operand", find: "bb += y * y;", replace: "bb += x * y;" },
+        Edit {
+            name: "factor ignored",
+            find: "* b_factors[quad]",
+            replace: "* min(b_factors[quad], vec4(1.0))",
+        },
+        Edit { name: "gain", find: "ab += x * y;", replace: "ab += x * y * 1.0005;" },
+    ],
+};
+
+/// Words of one partial (`RECORD` in the shader).
+const RECORD: usize = 10;
+
+fn on_gpu(gpu: &Gpu, a: &Matrix, b: &Matrix) -> Result<Vec<RowDots>, gpu::Error> {
+    let (n_rows, n_cols) = (a.n_rows.min(b.n_rows), a.n_cols.min(b.n_cols));
+    let mut dots = vec![RowDots::default(); n_rows];
+    let width = element_bytes(a).max(element_bytes(b));
+    let max_cols = gpu.max_chunk_bytes() / width / BLOCK * BLOCK;
+    for first_col in (0..n_cols).step_by(max_cols) {
+        let cols = first_col..n_cols.min(first_col + max_cols);
+        let step = rows_per_chunk(gpu, cols.len(), width);
+        for first_row in (0..n_rows).step_by(step) {
+            let rows = first_row..n_rows.min(first_row + step);
+            let (rows_a, rows_b) =
+                (Rows::new(a, rows.clone(), cols.clone()), Rows::new(b, rows.clone(), cols.clone()));
+            let turn = gpu.turn();
+            let (device_a, device_b) =
+                (OnDevice::upload(gpu, &rows_a, 0)?, OnDevice::upload(gpu, &rows_b, 0)?);
+            let partials = run(gpu, (&rows_a, &device_a), (&rows_b, &device_b))?;
+            drop((device_a, device_b, turn));
+            for (index, (sum, blocks)) in dots[rows].iter_mut().zip(partials).enumerate() {
+                for (block_idx, partial) in blocks.into_iter().enumerate() {
+                    let first = cols.start + block_idx * BLOCK;
+                    let block_cols = first..cols.end.min(first + BLOCK);
+                    let on_host = || host_block(a, b, first_row + index, block_cols.clone());
+                    let part = if partial.fits { partial.dots } else { on_host() };
+                    if partial.fits && ((first_row + index) * n_cols + first).is_multiple_of(RECHECK_EVERY) {
+                        recheck(gpu, &part, &on_host(), block_cols.len())?;
+                    }
+                    sum.ab += part.ab;
+                    sum.aa += part.aa;
+                    sum.bb += part.bb;
+                }
+            }
+        }
+    }
+    Ok(dots)
+}
+
+/// Blocks whose first element has an index divisible by this are summed again on the host.
+const RECHECK_EVERY: usize = 1024;
+
+/// Rows that fit one upload and one dispatch.
+pub(super) fn rows_per_chunk(gpu: &Gpu, n_cols: usize, element_bytes: usize) -> usize {
+    let row_bytes = n_cols.next_multiple_of(super::operand::COLUMN_PAD) * element_bytes;
+    let max_groups = usize::try_from(gpu.info().max_workgroups).unwrap_or(usize::MAX);
+    (gpu.max_chunk_bytes() / row_bytes.max(1)).min(max_groups / n_cols.div_ceil(BLOCK).max(1)).max(1)
+}
+
+/// Rows and column factors in device memory.
+pub(super) struct OnDevice {
+    pub(super) values: Resident,
+    pub(super) factors: Resident,
+}
+
+impl OnDevice {
+    /// Kernels may read up to `readable_rows`; those beyond the given ones hold anything.
+    pub(super) fn upload(gpu: &Gpu, rows: &Rows<'_>, readable_rows: usize) -> Result<OnDevice, gpu::Error> {
+        let row_bytes = rows.bytes.len() / rows.n_rows.max(1);
+        Ok(OnDevice {
+            values: gpu.upload(&KERNEL, &rows.bytes, readable_rows * row_bytes)?,
+            factors: gpu.upload(&KERNEL, bytemuck::cast_slice(&rows.factors), 0)?,
+        })
+    }
+}
+
+/// Sums over one block of one row.
+#[derive(Clone, Copy)]
+pub(super) struct Partial {
+    pub(super) dots: RowDots,
+    /// Whether every value is finite and every square stays inside f32; otherwise the sums mean nothing.
+    pub(super) fits: bool,
+}
+
+/// Per row, the partials of its blocks. The checksums of both uploads are verified.
+pub(super) fn run(
+    gpu: &Gpu,
+    (rows_a, device_a): (&Rows<'_>, &OnDevice),
+    (rows_b, device_b): (&Rows<'_>, &OnDevice),
+) -> Result<Vec<Vec<Partial>>, gpu::Error> {
+    let n_blocks = rows_a.padded_cols.div_ceil(BLOCK);
+    let n_groups = rows_a.n_rows * n_blocks;
+    let params = Params {
+        n_rows: to_u32(rows_a.n_rows),
+        row_quads: to_u32(rows_a.padded_cols / 4),
+        n_blocks: to_u32(n_blocks),
+    };
+    let outputs = gpu.run(&Call {
+        kernel: &KERNEL,
+        constants: &[("A_DTYPE", rows_a.code), ("B_DTYPE", rows_b.code)],
+        params: bytemuck::bytes_of(&params),
+        inputs: &[&device_a.values, &device_b.values, &device_a.factors, &device_b.factors],
+        outputs: &[n_groups * RECORD],
+        groups: [to_u32(n_groups), 1, 1],
+    })?;
+    let records = || outputs[0].chunks_exact(RECORD);
+    let half_sum = |low: usize| records().fold(0_u32, |sum, r| sum.wrapping_add(r[low] | r[low + 1] << 16));
+    gpu.expect_equal(&KERNEL, "checksum of a", half_sum(1), checksum(&rows_a.bytes))?;
+    gpu.expect_equal(&KERNEL, "checksum of b", half_sum(3), checksum(&rows_b.bytes))?;
+    let n_seen: u64 = records().map(|record| u64::from(record[0])).sum();
+    gpu.expect_equal(&KERNEL, "element count", n_seen, (rows_a.n_rows * rows_a.padded_cols) as u64)?;
+
+    let partial = |record: &[u32]| {
+        let float = |index: usize| f32::from_bits(record[index]);
+        let dots = RowDots { ab: float(7).into(), aa: float(8).into(), bb: float(9).into() };
+        Partial { dots, fits: squares_fit(float(5)) && squares_fit(float(6)) }
+    };
+    Ok(outputs[0]
+        .chunks(n_blocks * RECORD)
+        .map(|row| row.chunks_exact(RECORD).map(partial).collect())
+        .collect())
+}
+
+/// One block of one row in f64 on the host.
+pub(super) fn host_block(a: &Matrix, b: &Matrix, row: usize, cols: std::ops::Range<usize>) -> RowDots {
+    let mut dots = RowDots::default();
+    for col in cols {
+        let (x, y) = (f64::from(a.at(row, col)), f64::from(b.at(row, col)));
+        dots.ab += x * y;
+        dots.aa += x * x;
+        dots.bb += y * y;
+    }
+    dots
+}
+
+fn recheck(gpu: &Gpu, found: &RowDots, wanted: &RowDots, n_cols: usize) -> Result<(), gpu::Error> {
+    for (what, found, wanted, magnitudes) in [
+        // Σ|ab| ≤ √(Σa² Σb²)
+        ("recomputed Σab", found.ab, wanted.ab, (wanted.aa * wanted.bb).sqrt()),
+        ("recomputed Σa²", found.aa, wanted.aa, wanted.aa),
+        ("recomputed Σb²", found.bb, wanted.bb, wanted.bb),
+    ] {
+        if (found - wanted).abs() > error_bound(n_cols, magnitudes) {
+            return Err(gpu.canary(&KERNEL, what, found, wanted));
+        }
+    }
+    Ok(())
+}
+
+/// How far a sum may be from the exact one, given Σ|ab| (or Σa², Σb²). As in [`super::moments::error_bound`], with one
+/// more rounding for each of the two column factors; the f64 definition multiplies values already rounded.
+#[must_use]
+pub fn error_bound(n_cols: usize, magnitudes: f64) -> f64 {
+    super::moments::error_bound(n_cols, magnitudes) + 2_f64.powi(-22) * magnitudes
 }

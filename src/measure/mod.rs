@@ -1,1 +1,13 @@
-//! One file per statistic.
+//! One file per statistic. Formula, null and failure modes of each: docs/methods.md.
+
+pub mod agreement;
+pub mod constants;
+pub mod families;
+pub mod family_test;
+pub mod identify;
+pub mod lattice;
+pub mod layers;
+pub mod plain;
+pub mod probes;
+pub mod trace;
+pub mod units;

@@ -1,1 +1,9 @@
-//! Seeded randomness, tails in log space, exact sums.
+//! Seeded randomness, tails in log space, exact sums. Pure: no I/O, cannot fail.
+
+mod combine;
+mod rng;
+mod tails;
+
+pub use combine::{fisher_ln_p, order_statistic_ln_p, spread_ln_p};
+pub use rng::Rng;
+pub use tails::{ln_chi_square_even_sf, ln_normal_sf, median};

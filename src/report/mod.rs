@@ -1,1 +1,14 @@
-//! Results become bytes: wire types, JSON, terminal, Markdown.
+//! Results become bytes: versioned wire types for machines, plain text for people.
+//!
+//! Everything here takes the waist of the program ([`crate::compare::Comparison`] and its smaller relatives) and
+//! returns a string; nothing here reads, prints or measures.
+
+pub mod escape;
+pub mod json;
+pub mod markdown;
+pub mod quantity;
+pub mod rates;
+pub mod schema;
+pub mod terminal;
+pub mod wire;
+pub mod words;

@@ -1,6 +1,22 @@
 //! Tensor name → [`Role`]: a table per family; by shape and position where no table fits. Never sees values.
 
-use crate::tensor::View;
+mod assign;
+mod choose;
+mod cut;
+mod family;
+mod fixed;
+mod guess;
+mod pattern;
+mod plan;
+mod stored;
+mod tables;
+mod tower;
+
+use crate::checkpoint::{Checkpoint, Config};
+use crate::tensor::{Dtype, View};
+
+pub use guess::{ShapeClass, shape_classes};
+pub(crate) use pattern::generalised;
 
 /// Which tower or stack of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,7 +94,19 @@ pub enum Part {
     DSkip,
     OutProj,
     FinalNorm,
-    /// Pooler, classifier and other heads that are not the token head.
+    /// Per-layer gate on the cross-attention of an inserted layer.
+    CrossGate,
+    CrossQNorm,
+    CrossKNorm,
+    /// Norm of the hidden state in front of a multi-token-prediction layer.
+    HiddenNorm,
+    /// Learned token that carries no input.
+    ClassToken,
+    Pooler,
+    /// Dense layer in front of the token head.
+    HeadTransform,
+    HeadNorm,
+    /// Classifier and other heads that are not the token head.
     OutputHead,
     /// A weight whose job is not known; paired by name or shape.
     Other,
@@ -142,6 +170,8 @@ pub struct Graph {
     pub sinusoidal_positions: bool,
     /// The block has a gated MLP.
     pub has_glu: bool,
+    /// Only the input embedding is stored, and the head is a view of it.
+    pub tied_embeddings: bool,
 }
 
 /// Roles of all tensors of a model.
@@ -155,8 +185,35 @@ pub struct RoleMap {
     pub graph: Graph,
 }
 
+/// What the header of a file says about one tensor.
+#[derive(Clone, Copy, Debug)]
+pub struct Header<'a> {
+    /// Name as stored.
+    pub name: &'a str,
+    /// Dimensions, row-major.
+    pub shape: &'a [u64],
+    /// Element type.
+    pub dtype: Dtype,
+}
+
+/// The headers of a checkpoint, in its order.
+#[must_use]
+pub fn headers(checkpoint: &Checkpoint) -> Vec<Header<'_>> {
+    checkpoint
+        .tensors
+        .iter()
+        .map(|tensor| Header { name: &tensor.name, shape: &tensor.shape, dtype: tensor.dtype })
+        .collect()
+}
+
 /// Roles of all tensors of a checkpoint: names and shapes only, never values.
 #[must_use]
-pub fn assign(_checkpoint: &crate::checkpoint::Checkpoint) -> RoleMap {
-    todo!()
+pub fn assign(checkpoint: &Checkpoint) -> RoleMap {
+    assign_headers(&headers(checkpoint), checkpoint.config.as_ref())
+}
+
+/// Roles of tensors that are known by name, shape and type, in the same order.
+#[must_use]
+pub fn assign_headers(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap {
+    assign::roles(headers, config)
 }

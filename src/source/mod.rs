@@ -1,12 +1,21 @@
 //! A reference becomes bytes by position. The only place that opens files for reading.
 
+#![forbid(unsafe_code)]
+#![warn(clippy::cast_possible_truncation)]
+
+mod contain;
 mod error;
+mod fault;
+mod hub;
 mod local;
 mod reference;
 
-pub use error::Error;
-pub use local::LocalFile;
-pub use reference::{Location, resolve};
+pub use contain::Boundary;
+pub use error::{Error, NO_WEIGHTS};
+pub use fault::{Fault, grouped, shown, shown_path};
+pub use hub::HubCache;
+pub use local::{Identity, LocalFile};
+pub use reference::{Location, resolve, resolve_with};
 
 use std::fmt::Debug;
 

@@ -1,5 +1,7 @@
 //! A dense matrix in memory, in the element type it was stored in.
 
+use super::Dtype;
+
 /// Row-major elements of a [`Matrix`]. bf16 and f16 stay packed: the kernels decode them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
@@ -32,6 +34,16 @@ impl Matrix {
     pub fn from_f32(n_rows: usize, n_cols: usize, values: Vec<f32>) -> Matrix {
         assert_eq!(values.len(), n_rows * n_cols, "a matrix needs n_rows × n_cols values");
         Matrix { n_rows, n_cols, values: Values::F32(values), column_scale: None }
+    }
+
+    /// Element type and bytes as they lie in memory, column factors not applied.
+    #[must_use]
+    pub fn as_bytes(&self) -> (Dtype, &[u8]) {
+        match &self.values {
+            Values::Bf16(bits) => (Dtype::Bf16, bytemuck::cast_slice(bits)),
+            Values::F16(bits) => (Dtype::F16, bytemuck::cast_slice(bits)),
+            Values::F32(values) => (Dtype::F32, bytemuck::cast_slice(values)),
+        }
     }
 
     /// Decoded element (row, col), column factor included.

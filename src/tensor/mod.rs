@@ -2,7 +2,7 @@
 
 mod dtype;
 mod matrix;
-mod name;
+pub mod name;
 mod view;
 
 pub use dtype::Dtype;

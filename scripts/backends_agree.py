@@ -1,0 +1,118 @@
+"""Do the CPU and a GPU adapter give the same report for every pair of a zoo?
+
+usage: python scripts/backends_agree.py BINARY ZOO [--pairs N] [--gpu NAME] [-- extra arguments of compare]
+e.g.   python scripts/backends_agree.py target/release/cognate zoo --pairs 30
+
+Runs `compare X Y --format json` twice per pair, with `--backend cpu` and with `--gpu NAME` (default llvmpipe, Mesa's
+software Vulkan), and compares exit codes and every field of the two documents but `throughput`. The report rounds each
+field to the precision it promises, so equal means equal. Prints each difference, then counts; exits 1 on any.
+
+needs: Python 3.9, nothing else.
+"""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+MISSING = "(absent)"
+# the fields that no difference may hide behind: counted on their own
+DECIDING = ("weights.verdict", "weights.direction", "weights.decided_by", "weights.relations", "architecture")
+
+
+def models_of(zoo):
+    return sorted(folder for folder in zoo.iterdir() if folder.is_dir() and any(folder.glob("*.safetensors")))
+
+
+def evenly_spaced(items, n):
+    """n items spread over the whole list, first and last among them; all of them if n is None or too large."""
+    if n is None or n >= len(items):
+        return items
+    if n <= 1:
+        return items[:n]
+    return [items[i * (len(items) - 1) // (n - 1)] for i in range(n)]
+
+
+def compare(binary, left, right, arguments):
+    """One run: (exit code, document or None, last line of stderr, seconds)."""
+    command = [binary, "compare", str(left), str(right), "--format", "json", *arguments]
+    start_s = time.perf_counter()
+    run = subprocess.run(command, capture_output=True, text=True)
+    elapsed_s = time.perf_counter() - start_s
+    try:
+        document = json.loads(run.stdout)
+    except json.JSONDecodeError:
+        document = None
+    stderr_lines = run.stderr.strip().splitlines()
+    return run.returncode, document, stderr_lines[-1] if stderr_lines else "", elapsed_s
+
+
+def differences(left, right, path=""):
+    """Every leaf that differs: (path, left value, right value)."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        for key in dict.fromkeys([*left, *right]):
+            if not path and key == "throughput":
+                continue
+            yield from differences(left.get(key, MISSING), right.get(key, MISSING), f"{path}.{key}".lstrip("."))
+    elif isinstance(left, list) and isinstance(right, list):
+        for i, (x, y) in enumerate(itertools.zip_longest(left, right, fillvalue=MISSING)):
+            yield from differences(x, y, f"{path}[{i}]")
+    # json reads 1 and 1.0 as different types; the bytes of the report differ too
+    elif left != right or type(left) is not type(right):
+        yield path, left, right
+
+
+def main():
+    argv, extra = sys.argv[1:], []
+    if "--" in argv:
+        cut = argv.index("--")
+        argv, extra = argv[:cut], argv[cut + 1 :]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binary")
+    parser.add_argument("zoo", type=Path, help="folder of model folders")
+    parser.add_argument("--pairs", type=int, help="only N pairs, evenly spaced over all of them")
+    parser.add_argument("--gpu", default="llvmpipe", help="adapter to compare the CPU with")
+    args = parser.parse_args(argv)
+
+    pairs = evenly_spaced(list(itertools.combinations(models_of(args.zoo), 2)), args.pairs)
+    if not pairs:
+        sys.exit(f"{args.zoo} holds fewer than two models")
+    counts, cpu_s, gpu_s, adapters = Counter(), 0.0, 0.0, set()
+    for left, right in pairs:
+        title = f"{left.name} ~ {right.name}"
+        cpu_code, cpu, cpu_message, elapsed_s = compare(args.binary, left, right, ["--backend", "cpu", *extra])
+        cpu_s += elapsed_s
+        gpu_code, gpu, gpu_message, elapsed_s = compare(args.binary, left, right, ["--gpu", args.gpu, *extra])
+        gpu_s += elapsed_s
+        if cpu_code != gpu_code:
+            counts["exit code"] += 1
+            print(f"{title}: exit {cpu_code} on the CPU, {gpu_code} on {args.gpu}: {cpu_message} | {gpu_message}", flush=True)
+        if cpu is None or gpu is None or "throughput" not in cpu or "throughput" not in gpu:
+            counts["no report"] += 1
+            print(f"{title}: no report: CPU exit {cpu_code} {cpu_message} | {args.gpu} exit {gpu_code} {gpu_message}", flush=True)
+            continue
+        if gpu["throughput"]["backend"] != "gpu" or cpu["throughput"]["backend"] != "cpu":
+            counts["wrong backend"] += 1
+            print(f"{title}: ran on {cpu['throughput']['backend']} and {gpu['throughput']['backend']}", flush=True)
+        adapters.add(gpu["throughput"]["device"])
+        found = list(differences(cpu, gpu))
+        for path, cpu_value, gpu_value in found:
+            print(f"{title}: {path}: {cpu_value!r} on the CPU, {gpu_value!r} on {args.gpu}", flush=True)
+        counts["pair that differs"] += bool(found)
+        counts["field that differs"] += len(found)
+        counts["deciding field that differs"] += sum(path.startswith(DECIDING) for path, _, _ in found)
+
+    n_wrong = sum(counts.values())
+    print(
+        f"{len(pairs)} pairs on cpu ({cpu_s / len(pairs):.2f} s each) and {', '.join(sorted(adapters)) or args.gpu} "
+        f"({gpu_s / len(pairs):.2f} s each): " + (", ".join(f"{n} × {what}" for what, n in counts.items() if n) or "all fields equal")
+    )
+    sys.exit(1 if n_wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+//! `cognate compare`: one pair, or a file of pairs.
+
+use std::path::Path;
+
+use super::args::{Compare, Format};
+use super::backend::{self, Chosen};
+use super::output::Sink;
+use super::progress::Bar;
+use super::screen::Screen;
+use super::{failure, gate, pairs, panics};
+use crate::checkpoint::{self, Checkpoint};
+use crate::compare::{self, Comparison, Options, Statistic};
+use crate::report::wire::{self, COMPARE_VERSION, ErrorDocument, Failure};
+use crate::report::{json, markdown, terminal};
+use crate::stream;
+
+/// A finished pair.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// The result.
+    pub(super) comparison: Comparison,
+    /// This pair's own code.
+    pub(super) exit_code: u8,
+    /// Why the code is not 0.
+    pub(super) gate: Option<String>,
+}
+
+/// Runs the verb.
+pub(super) fn run(args: &Compare, screen: &Screen) -> Result<u8, Box<Failure>> {
+    let inputs =
+        [args.left.as_deref().map(Path::new), args.right.as_deref().map(Path::new), args.pairs.as_deref()];
+    let inputs: Vec<&Path> = inputs.into_iter().flatten().collect();
+    let mut sink = Sink::open(args.output.as_deref(), &inputs)?;
+    if let Some(list) = &args.pairs {
+        let list = pairs::read(list)?;
+        let chosen = backend::open(&args.backend)?;
+        return pairs::run(&list, args, &chosen, screen, sink);
+    }
+    let (Some(left), Some(right)) = (&args.left, &args.right) else {
+        return Err(failure::usage("two models are needed".to_owned()));
+    };
+    let chosen = backend::open(&args.backend)?;
+    let done = one(left, right, args, &chosen, screen)?;
+    sink.write(&text(&done, args.format.unwrap_or(Format::Table), &sink, screen))?;
+    sink.finish()?;
+    if let Some(gate) = &done.gate {
+        screen.tell(&format!("exit code {}: {gate}\n", done.exit_code));
+    }
+    Ok(done.exit_code)
+}
+
+/// Compares one pair; a panic is a failure of this pair alone.
+pub(super) fn one(
+    left: &str,
+    right: &str,
+    args: &Compare,
+    chosen: &Chosen,
+    screen: &Screen,
+) -> Result<Done, Box<Failure>> {
+    panics::caught(|| {
+        let limits = args.reading.limits();
+        let open = |reference: &str| {
+            checkpoint::open(reference, &limits).map_err(|error| failure::of_checkpoint(&error))
+        };
+        let (left, right) = (open(left)?, open(right)?);
+        let comparison = measured(&left, &right, args, chosen, screen)?;
+        let (exit_code, gate) = gate::judge(args, &comparison);
+        Ok(Done { comparison, exit_code, gate })
+    })
+}
+
+/// The comparison, on the CPU if the GPU that `auto` took fails on the way.
+fn measured(
+    left: &Checkpoint,
+    right: &Checkpoint,
+    args: &Compare,
+    chosen: &Chosen,
+    screen: &Screen,
+) -> Result<Comparison, Box<Failure>> {
+    let options = Options {
+        effort: args.effort.into(),
+        seed: args.seed,
+        prior: args.prior,
+        only: (!args.only.is_empty()).then(|| args.only.iter().map(|word| Statistic::from(*word)).collect()),
+        digest: args.digest,
+    };
+    let on = |chosen: &Chosen| {
+        let bar = Bar::new(screen);
+        compare::compare(&chosen.backend, left, right, &options, &|progress| bar.show(&progress)).map(
+            |mut done| {
+                done.throughput.chosen.clone_from(&chosen.why);
+                done
+            },
+        )
+    };
+    match on(chosen) {
+        Err(compare::Error::Stream(stream::Error::Gpu(error))) if chosen.is_auto => {
+            on(&backend::after(&error))
+        }
+        other => other,
+    }
+    .map_err(|error| failure::of_compare(&error))
+}
+
+fn text(done: &Done, format: Format, sink: &Sink, screen: &Screen) -> String {
+    let document = wire::Comparison::new(&done.comparison, done.exit_code, done.gate.as_deref());
+    match format {
+        Format::Table if screen.is_quiet => terminal::verdict_words(&done.comparison),
+        Format::Table => terminal::comparison(&done.comparison, sink.style(screen)),
+        Format::Json => json::document(&document),
+        Format::Jsonl => json::line(&document),
+        Format::Markdown => markdown::comparison(&done.comparison),
+    }
+}
+
+/// One line of a batch, and the code that it counts with.
+pub(super) fn batch_text(
+    outcome: &Result<Done, Box<Failure>>,
+    (left, right): (&str, &str),
+    format: Format,
+    screen: &Screen,
+) -> (String, u8) {
+    match outcome {
+        Ok(done) => {
+            let comparison = &done.comparison;
+            let document = wire::Comparison::new(comparison, done.exit_code, done.gate.as_deref());
+            let text = match format {
+                Format::Table if screen.is_quiet => terminal::verdict_words(comparison),
+                Format::Table => terminal::pair_line(comparison, screen.style),
+                Format::Json | Format::Jsonl => json::line(&document),
+                Format::Markdown => markdown::pair_row(comparison),
+            };
+            (text, done.exit_code)
+        }
+        Err(failure) => {
+            let text = match format {
+                Format::Table => terminal::pair_failed(failure, left, right, screen.style),
+                Format::Json | Format::Jsonl => json::line(&ErrorDocument {
+                    left: Some(wire::Reference { reference: left }),
+                    right: Some(wire::Reference { reference: right }),
+                    ..ErrorDocument::new(COMPARE_VERSION, failure)
+                }),
+                Format::Markdown => markdown::pair_failed(failure, left, right),
+            };
+            (text, failure.exit_code)
+        }
+    }
+}
+
+impl Sink {
+    /// No colour in a file.
+    fn style(&self, screen: &Screen) -> terminal::Style {
+        terminal::Style { colour: screen.style.colour && self.is_stdout(), ..screen.style }
+    }
+}

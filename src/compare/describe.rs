@@ -1,0 +1,470 @@
+//! Findings become the [`Comparison`]: facts of the models, layer rows, evidence sentences, what was not tested.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::clock::{Clock, Times};
+use super::inherit::Inherited;
+use super::relations::main_component;
+use super::stages::PlainStage;
+use super::*;
+use crate::align::Alignment;
+use crate::canonical::{Group, LeftOut};
+use crate::evidence::{ALPHA, Likelihood, MAP_VERSION, agrees};
+use crate::measure::plain;
+use crate::reductions::PairMoments;
+use crate::roles::Component;
+use crate::verdict::Architecture;
+use crate::verdict::weights::{Decision, Facts, SHARED_ANSWERS, SHARED_TRAINING};
+
+/// All that the stages found.
+pub(super) struct Findings<'a> {
+    pub(super) pair: &'a Pair<'a>,
+    pub(super) alignment: &'a Alignment,
+    pub(super) architecture: Architecture,
+    pub(super) plain: &'a PlainStage,
+    pub(super) facts: &'a Facts<'a>,
+    pub(super) decision: &'a Decision,
+    pub(super) inherited: Inherited,
+    pub(super) relations: Vec<Relation>,
+    pub(super) likelihood: Likelihood,
+    pub(super) skipped: Vec<NotTested>,
+    pub(super) sampled_out: Vec<usize>,
+    pub(super) files: (Vec<FileFacts>, Vec<FileFacts>),
+    pub(super) options: &'a Options,
+    pub(super) backend: &'a Backend,
+    pub(super) throughput: Times,
+}
+
+/// Assembles the waist.
+pub(super) fn comparison(found: Findings<'_>) -> Comparison {
+    let pair = found.pair;
+    let selective = found.options.only.is_some();
+    let trace = found.facts.trace;
+    let log10 = |ln: f64| ln / std::f64::consts::LN_10;
+    let tested = trace.n_tests > 0;
+    let coverage = coverage(&found);
+    let weights = Weights {
+        verdict: (!selective).then_some(found.decision.verdict),
+        decided_by: if selective {
+            Vec::new()
+        } else {
+            found.decision.decided_by.iter().map(|name| (*name).to_owned()).collect()
+        },
+        likelihood: (!selective && tested).then_some(match found.decision.verdict {
+            // a complete equality is not a matter of the map
+            WeightsVerdict::Identical | WeightsVerdict::Requantised => found.likelihood.cap,
+            _ => found.likelihood.value,
+        }),
+        prior: found.options.prior,
+        log10_p: tested.then(|| log10(trace.ln_p)),
+        log10_p_floor: tested.then(|| log10(trace.ln_p_floor)),
+        z: tested.then_some(trace.z),
+        relations: if selective { Vec::new() } else { found.relations.clone() },
+        direction: (!selective).then_some(found.decision.direction),
+        power: tested.then(|| Power {
+            smallest_share: trace.smallest_share,
+            alpha: ALPHA,
+            at: format!("{} families of units", trace.n_tests),
+        }),
+        coverage_total: coverage.0,
+        coverage_by_component: coverage.1,
+        left_share: found.inherited.left_share,
+        right_share: found.inherited.right_share,
+        inherited_by_component: found.inherited.by_component.clone(),
+        evidence: evidence(&found),
+        reasons: reasons(&found),
+    };
+    Comparison {
+        left: model_facts(pair.left, &pair.roles.0, &pair.canonical.0, found.files.0.clone()),
+        right: model_facts(pair.right, &pair.roles.1, &pair.canonical.1, found.files.1.clone()),
+        layers: layer_rows(&found),
+        not_tested: not_tested(&found),
+        shared_tokens: found.alignment.tokens.as_ref().map(|t| (t.left.len() as u64, t.n_larger)),
+        architecture: found.architecture,
+        weights,
+        throughput: throughput(found.throughput, found.backend),
+        tool: Tool {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            method_version: METHOD_VERSION.to_owned(),
+            map_version: MAP_VERSION.to_owned(),
+            seed: found.options.seed,
+            effort: found.options.effort.name().to_owned(),
+            selective: found
+                .options
+                .only
+                .as_ref()
+                .map(|only| only.iter().map(|statistic| statistic.name().to_owned()).collect()),
+        },
+    }
+}
+
+/// Size of each file, with its digest on request.
+pub(super) fn files(
+    pair: &Pair<'_>,
+    options: &Options,
+    meter: &ReadMeter,
+    clock: &mut Clock<'_>,
+) -> Result<(Vec<FileFacts>, Vec<FileFacts>), Error> {
+    let of = |checkpoint: &Checkpoint| -> Result<Vec<FileFacts>, Error> {
+        checkpoint
+            .files
+            .iter()
+            .map(|file| {
+                let blake3 = match options.digest {
+                    true => Some(crate::stream::digest(file.as_ref(), meter)?),
+                    false => None,
+                };
+                Ok(FileFacts { name: file.name().to_owned(), size_bytes: file.size_bytes(), blake3 })
+            })
+            .collect()
+    };
+    let found = (of(pair.left)?, of(pair.right)?);
+    if options.digest {
+        clock.stage("digest", 0);
+    }
+    Ok(found)
+}
+
+/// A model in a line.
+pub(super) fn model_facts(
+    checkpoint: &Checkpoint,
+    roles: &RoleMap,
+    canonical: &CanonicalModel,
+    files: Vec<FileFacts>,
+) -> ModelFacts {
+    let mut bytes: BTreeMap<&str, u64> = BTreeMap::new();
+    for tensor in &checkpoint.tensors {
+        *bytes.entry(tensor.dtype.name()).or_default() += tensor.size_bytes;
+    }
+    let mut dtypes: Vec<(String, u64)> = bytes.into_iter().map(|(name, n)| (name.to_owned(), n)).collect();
+    dtypes.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    let tensors: BTreeSet<usize> = canonical.parts.iter().map(|part| part.tensor_idx).collect();
+    let components: BTreeSet<Component> =
+        canonical.parts.iter().filter_map(|part| part.role).map(|role| role.component).collect();
+    let n_layers = components.iter().map(|component| canonical.layers(*component).len()).max();
+    ModelFacts {
+        reference: checkpoint.reference.clone(),
+        format: checkpoint.format.to_owned(),
+        commit: checkpoint.commit.clone(),
+        family: roles.family.clone(),
+        n_parameters: tensors.iter().map(|&idx| checkpoint.tensors[idx].n_elements()).sum(),
+        size_bytes: checkpoint.size_bytes(),
+        dtypes,
+        n_layers: n_layers.filter(|n| *n > 0).and_then(|n| u32::try_from(n).ok()),
+        files,
+        notes: checkpoint.notes.iter().map(|note| (note.rule.to_owned(), note.says.clone())).collect(),
+    }
+}
+
+/// Tensors that a known role or more than one dimension makes comparable and that could not be read as numbers.
+pub(super) fn skipped(pair: &Pair<'_>, alignment: &Alignment, plain: &PlainStage) -> Vec<NotTested> {
+    let mut found = Vec::new();
+    for (side, checkpoint, model) in
+        [(Side::Left, pair.left, &pair.canonical.0), (Side::Right, pair.right, &pair.canonical.1)]
+    {
+        for (tensor_idx, reason) in &model.left_out {
+            if let LeftOut::Undecodable(dtype) = reason {
+                found.push(NotTested {
+                    model: side,
+                    tensor: checkpoint.tensors[*tensor_idx].name.clone(),
+                    why: Why::Skipped,
+                    reason: format!("elements of type {} cannot be decoded", dtype.name()),
+                });
+            }
+        }
+    }
+    for (idx, paired) in alignment.pairs.iter().enumerate() {
+        let Some(moments) = &plain.moments[idx] else { continue };
+        for (side, part, n_bad) in [
+            (Side::Left, paired.left, moments.n_non_finite_a),
+            (Side::Right, paired.right, moments.n_non_finite_b),
+        ] {
+            if n_bad > 0 {
+                let part = pair.part(side, part);
+                found.push(NotTested {
+                    model: side,
+                    tensor: pair.name(side, part).to_owned(),
+                    why: Why::Skipped,
+                    reason: format!("{n_bad} of {} values are not finite", moments.n_elements),
+                });
+            }
+        }
+    }
+    found
+}
+
+fn not_tested(found: &Findings<'_>) -> Vec<NotTested> {
+    let pair = found.pair;
+    let mut list = found.skipped.clone();
+    for (side, checkpoint, model) in
+        [(Side::Left, pair.left, &pair.canonical.0), (Side::Right, pair.right, &pair.canonical.1)]
+    {
+        for (tensor_idx, reason) in &model.left_out {
+            let (why, reason) = match reason {
+                LeftOut::Fixed(reason) => (Why::FixedByArchitecture, (*reason).to_owned()),
+                LeftOut::UnknownLayout(reason) => (Why::Unpaired, (*reason).to_owned()),
+                LeftOut::Empty => (Why::FixedByArchitecture, "holds no element".to_owned()),
+                LeftOut::Undecodable(_) => continue,
+            };
+            list.push(NotTested {
+                model: side,
+                tensor: checkpoint.tensors[*tensor_idx].name.clone(),
+                why,
+                reason,
+            });
+        }
+    }
+    for unpaired in &found.alignment.unpaired {
+        let part = pair.part(unpaired.side, unpaired.part);
+        list.push(NotTested {
+            model: unpaired.side,
+            tensor: pair.name(unpaired.side, part).to_owned(),
+            why: Why::Unpaired,
+            reason: unpaired.reason.clone(),
+        });
+    }
+    for &idx in &found.sampled_out {
+        let part = pair.part(Side::Right, found.alignment.pairs[idx].right);
+        list.push(NotTested {
+            model: Side::Right,
+            tensor: pair.name(Side::Right, part).to_owned(),
+            why: Why::SampledOut,
+            reason: "not read at this effort".to_owned(),
+        });
+    }
+    list
+}
+
+/// Share of both models' parameters that was read and tested.
+fn coverage(found: &Findings<'_>) -> (f64, ByComponent) {
+    let pair = found.pair;
+    let total = |group: Option<Group>| -> f64 {
+        [&pair.canonical.0, &pair.canonical.1]
+            .iter()
+            .flat_map(|model| &model.parts)
+            .filter(|part| group.is_none_or(|group| Group::of(part.role.as_ref()) == group))
+            .map(|part| part.stored.view.n_elements() as f64)
+            .sum()
+    };
+    let read = |group: Option<Group>| -> f64 {
+        found
+            .alignment
+            .pairs
+            .iter()
+            .enumerate()
+            .filter(|(_, paired)| group.is_none_or(|group| paired.group == group))
+            .filter(|(idx, _)| found.plain.picture(*idx).is_some())
+            .filter_map(|(idx, _)| found.plain.moments[idx].as_ref())
+            .map(|moments| 2.0 * moments.n_elements as f64)
+            .sum()
+    };
+    let share = |group| {
+        let total = total(group);
+        if total > 0.0 { (read(group) / total).min(1.0) } else { 0.0 }
+    };
+    let by_group = Group::ALL
+        .into_iter()
+        .filter(|group| total(Some(*group)) > 0.0)
+        .map(|group| (group.name().to_owned(), share(Some(group))))
+        .collect();
+    (share(None), by_group)
+}
+
+type Place = (Component, Option<u32>, Option<u32>, Group);
+
+/// One row per layer pair and group, token tables first.
+fn layer_rows(found: &Findings<'_>) -> Vec<LayerRow> {
+    let pair = found.pair;
+    let mut sums: BTreeMap<Place, PairMoments> = BTreeMap::new();
+    for (idx, paired) in found.alignment.pairs.iter().enumerate() {
+        let Some(moments) = found.plain.moments[idx].filter(|_| found.plain.picture(idx).is_some()) else {
+            continue;
+        };
+        let role = |side, idx| pair.part(side, idx).role;
+        let (left, right) = (role(Side::Left, paired.left), role(Side::Right, paired.right));
+        let component = right.map_or(Component::Text, |role| role.component);
+        let place =
+            (component, left.and_then(|role| role.layer), right.and_then(|role| role.layer), paired.group);
+        let sum = sums.entry(place).or_default();
+        *sum = plain::add(sum, &moments);
+    }
+    for family in found.facts.families {
+        let layers = family.layers.map_or((None, None), |(l, r)| (Some(l), Some(r)));
+        sums.entry((family.component, layers.0, layers.1, family.group)).or_default();
+    }
+    let several = sums.keys().map(|place| place.0).collect::<BTreeSet<_>>().len() > 1;
+    let mut rows: Vec<(Place, LayerRow)> = sums
+        .into_iter()
+        .map(|(place, moments)| {
+            let (component, left, right, group) = place;
+            let picture = plain::plain(&moments);
+            let of_place = found.facts.families.iter().filter(|family| {
+                let layers = family.layers.map_or((None, None), |(l, r)| (Some(l), Some(r)));
+                family.component == component && family.group == group && layers == (left, right)
+            });
+            let z: Vec<f64> = of_place.map(|family| family.trace.z).collect();
+            let agreement = found
+                .facts
+                .agreements
+                .iter()
+                .find(|(l, r, _)| (Some(*l), Some(*r)) == (left, right) && group == Group::Mlp)
+                .map(|(_, _, agreement)| agreement.share());
+            let name = group.name();
+            let row = LayerRow {
+                left,
+                right,
+                component: if several {
+                    format!("{component:?} {name}").to_lowercase()
+                } else {
+                    name.to_owned()
+                },
+                cosine: picture.cosine,
+                centred_cosine: picture.centred_cosine,
+                relative_l2: picture.relative_l2,
+                z: (!z.is_empty()).then(|| z.iter().sum::<f64>() / (z.len() as f64).sqrt()),
+                agreement,
+            };
+            (place, row)
+        })
+        .collect();
+    rows.sort_by_key(|((component, left, right, group), _)| {
+        (*component, right.is_some(), *right, *left, *group)
+    });
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// Evidence for and against, strongest first.
+fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
+    let facts = found.facts;
+    let mut list: Vec<(f64, Evidence)> = Vec::new();
+    let mut add = |strength: f64, statistic: &str, component: &str, value, null, is_for, says: String| {
+        let (statistic, component) = (statistic.to_owned(), component.to_owned());
+        list.push((strength, Evidence { statistic, component, layer: None, value, null, says, is_for }));
+    };
+    let equality = facts.equality;
+    if equality.n_compared > 0 && equality.n_equal * 100 >= equality.n_compared {
+        let share = equality.n_equal as f64 / equality.n_compared as f64;
+        let says = format!("{:.1} % of the values read are equal to the last bit", 100.0 * share);
+        add(1e6 * share, "equality", "all", share, 0.0, true, says);
+    }
+    for group in &facts.trace.groups {
+        let rejects = found.decision.explained.contains(&group.group) && group.ln_p <= ALPHA.ln();
+        let tests = if group.n_tests == 1 { "1 test".to_owned() } else { format!("{} tests", group.n_tests) };
+        let says = if rejects {
+            format!(
+                "unit i resembles unit i: z {:.1} over {tests}, p below 10^{:.0}",
+                group.z,
+                group.ln_p / std::f64::consts::LN_10
+            )
+        } else {
+            let power = group.smallest_share.map_or(String::new(), |share| {
+                format!("; a shared part of {:.1} % would have shown", 100.0 * share)
+            });
+            format!("unit i resembles unit i no more than any other: z {:.1} over {tests}{power}", group.z)
+        };
+        let strength = if rejects { -group.ln_p } else { 10.0 / (1.0 + group.z.abs()) };
+        add(strength, "trace", group.group.name(), group.z, 0.0, rejects, says);
+    }
+    let n_layers = facts.agreements.len();
+    if n_layers > 0 {
+        let share = facts.agreements.iter().map(|(_, _, a)| a.share()).sum::<f64>() / n_layers as f64;
+        let null = facts.agreements.iter().map(|(_, _, a)| 0.25 / a.n_units.max(1) as f64).sum::<f64>()
+            / n_layers as f64;
+        let n_found = facts.agreements.iter().filter(|(_, _, a)| agrees(a)).count();
+        let says = format!(
+            "{:.1} % of the MLP units find the same partner by two matrices, in {n_found} of {n_layers} layers",
+            100.0 * share
+        );
+        add(1e3 * share, "agreement", "mlp", share, null, n_found > 0, says);
+    }
+    if !facts.probes.is_empty() {
+        let n_layers = facts.probes.len();
+        let share = facts.probes.iter().map(|(_, _, a)| a.share()).sum::<f64>() / n_layers as f64;
+        let says = format!(
+            "{:.1} % of the MLP units answer the shared tokens alike, over {n_layers} layers; shared training leaves {:.0} % or more",
+            100.0 * share,
+            100.0 * SHARED_ANSWERS
+        );
+        let n_found = facts.probes.iter().filter(|(_, _, a)| agrees(a)).count();
+        add(1e3 * share, "probes", "mlp", share, 0.0, n_found > 0, says);
+    }
+    if let Some(constants) = facts.constants {
+        let says = format!(
+            "{} gain and bias vectors, which start as constants, have a median centred cosine of {:.2}",
+            constants.n_vectors, constants.median_cosine
+        );
+        let is_for = constants.median_cosine >= SHARED_TRAINING;
+        add(
+            constants.median_cosine.abs(),
+            "trained-constants",
+            "norms",
+            constants.median_cosine,
+            0.0,
+            is_for,
+            says,
+        );
+    }
+    if let Some(cosine) = facts.median_cosine {
+        let says = format!("median cosine of paired matrices {cosine:.3} (a size, not a test)");
+        add(0.5 * cosine.abs(), "plain", "all", cosine, 0.0, cosine > 0.1, says);
+    }
+    list.sort_by(|a, b| b.1.is_for.cmp(&a.1.is_for).then(b.0.total_cmp(&a.0)));
+    list.into_iter().map(|(_, evidence)| evidence).collect()
+}
+
+fn reasons(found: &Findings<'_>) -> Vec<String> {
+    if found.options.only.is_some() {
+        return vec!["selective run: chosen statistics only, no verdict".to_owned()];
+    }
+    let mut reasons = found.decision.reasons.clone();
+    let equality = found.facts.equality;
+    if found.options.effort == Effort::Quick
+        && equality.n_compared > 0
+        && equality.n_equal == equality.n_compared
+    {
+        reasons.push(
+            "every value sampled is equal; --effort standard reads all and can say identical".to_owned(),
+        );
+    }
+    if found.alignment.ln_assignments_tried > 1.0 {
+        let log10 = found.alignment.ln_assignments_tried / std::f64::consts::LN_10;
+        reasons.push(format!("p is multiplied by 10^{log10:.1}, the assignments of names and layers that could have been chosen"));
+    }
+    if found.alignment.tokens.is_none() && main_component(found.pair).is_some() {
+        reasons.push("no tokenizer on one side: vocabulary rows were matched by id".to_owned());
+    }
+    let shares_nothing =
+        matches!(found.decision.verdict, WeightsVerdict::NoEvidence | WeightsVerdict::Inconclusive);
+    if shares_nothing {
+        reasons.push(
+            "not visible to this method: what a model learned from another's answers leaves no trace in weights; \
+             attention heads and token tables in another basis are not tested"
+                .to_owned(),
+        );
+    }
+    reasons
+}
+
+fn throughput(times: Times, backend: &Backend) -> Throughput {
+    let (backend, device, driver, tier) = match backend {
+        Backend::Cpu(cpu) => {
+            let device = format!("{} threads", cpu.n_threads);
+            ("cpu", device, String::new(), cpu.simd.to_owned())
+        }
+        Backend::Gpu(gpu) => {
+            let facts = gpu.facts();
+            ("gpu", facts.name.clone(), facts.driver.clone(), facts.tier.to_string())
+        }
+    };
+    Throughput {
+        backend: backend.to_owned(),
+        device,
+        driver,
+        tier,
+        chosen: String::new(),
+        bytes_read: times.bytes_read,
+        page_bytes_read: times.page_bytes_read,
+        seconds: times.seconds,
+        stages: times.stages,
+    }
+}

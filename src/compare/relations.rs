@@ -1,0 +1,139 @@
+//! What happened between two models that share weights; several relations may hold.
+
+use super::stages::PlainStage;
+use super::{Pair, Relation, Side};
+use crate::align::Alignment;
+use crate::canonical::Group;
+use crate::evidence::agrees;
+use crate::measure::families::Kind;
+use crate::numerics::median;
+use crate::roles::Component;
+use crate::verdict::weights::{Decision, Facts, Requantised, WeightsVerdict};
+
+/// Relations in a fixed order; none where no weights are shared.
+pub(super) fn relations(
+    pair: &Pair<'_>,
+    alignment: &Alignment,
+    facts: &Facts<'_>,
+    decision: &Decision,
+    plain: &PlainStage,
+) -> Vec<Relation> {
+    use WeightsVerdict::{
+        CommonOrigin, Derived, Identical, PartlyDerived, Requantised as RequantisedVerdict,
+    };
+    let mut found = Vec::new();
+    let mut add = |kind: &str, detail: String| found.push(Relation { kind: kind.to_owned(), detail });
+    match decision.verdict {
+        Identical if facts.equality.dtypes_differ => add("cast", dtypes(pair)),
+        Identical | Derived | PartlyDerived | RequantisedVerdict | CommonOrigin => {}
+        _ => return found,
+    }
+    match facts.requantised {
+        Some(Requantised::Rounded { .. }) => add("cast", format!("{}, lossy", dtypes(pair))),
+        Some(Requantised::Grid { copy, fit }) => {
+            let side = if copy == Side::Left { "left" } else { "right" };
+            add("quantised-copy", format!("{side} model: {}", fit.lattice.describe()));
+        }
+        None => {}
+    }
+    if let Some(detail) = layers_moved(pair, alignment) {
+        add("layers-selected", detail);
+    }
+    if let Some(tokens) = &alignment.tokens {
+        let (l, r) = vocabulary_sizes(pair);
+        let shared = tokens.left.len() as u64;
+        if l != r && shared > 0 && shared == l.min(r) {
+            let kind = if l < r { "vocabulary-extended" } else { "vocabulary-cut" };
+            add(kind, format!("{l} tokens on the left, {r} on the right, {shared} shared"));
+        }
+    }
+    if let Some(detail) = permuted(facts) {
+        add("units-permuted", detail);
+    }
+    if let Some(detail) = rotated(facts) {
+        add("residual-basis-changed", detail);
+    }
+    if matches!(decision.verdict, Derived | PartlyDerived) {
+        if let Some(drift) = drift(alignment, decision, plain) {
+            let detail = format!("median change of a matrix {:.1} % of its norm", 100.0 * drift);
+            add("modified-weights", detail);
+        }
+    }
+    found
+}
+
+fn dtypes(pair: &Pair<'_>) -> String {
+    let first = |side: Side| {
+        let part = match side {
+            Side::Left => pair.canonical.0.parts.first(),
+            Side::Right => pair.canonical.1.parts.first(),
+        };
+        part.map_or("nothing", |part| part.stored.dtype.name())
+    };
+    format!("{} to {}", first(Side::Left), first(Side::Right))
+}
+
+/// A layer map that is not layer i with layer i.
+fn layers_moved(pair: &Pair<'_>, alignment: &Alignment) -> Option<String> {
+    let component = main_component(pair)?;
+    let (left, right) = (pair.canonical.0.layers(component), pair.canonical.1.layers(component));
+    let map: Vec<Option<u32>> =
+        right.iter().map(|layer| alignment.layer_map.left(component, *layer)).collect();
+    let in_place = left == right && map.iter().zip(&right).all(|(from, to)| *from == Some(*to));
+    if in_place || left.len() == right.len() && map.iter().all(Option::is_none) {
+        return None;
+    }
+    let shown: Vec<String> =
+        map.iter().map(|from| from.map_or("none".to_owned(), |layer| layer.to_string())).collect();
+    Some(format!("right layers continue left layers [{}]", shown.join(", ")))
+}
+
+/// The component with most layers on the right.
+pub(super) fn main_component(pair: &Pair<'_>) -> Option<Component> {
+    let mut components: Vec<Component> =
+        pair.canonical.1.parts.iter().filter_map(|part| part.role).map(|role| role.component).collect();
+    components.sort_unstable();
+    components.dedup();
+    components.into_iter().max_by_key(|component| pair.canonical.1.layers(*component).len())
+}
+
+fn vocabulary_sizes(pair: &Pair<'_>) -> (u64, u64) {
+    let size = |checkpoint: &crate::checkpoint::Checkpoint| {
+        checkpoint.vocabulary.as_ref().map_or(0, |vocabulary| vocabulary.tokens.len() as u64)
+    };
+    (size(pair.left), size(pair.right))
+}
+
+/// Units that find each other, but in another place.
+fn permuted(facts: &Facts<'_>) -> Option<String> {
+    let moved: Vec<u32> = facts
+        .agreements
+        .iter()
+        .filter(|(_, _, agreement)| agrees(agreement) && agreement.n_in_place * 4 < agreement.n_agreeing)
+        .map(|(_, right, _)| *right)
+        .collect();
+    let silent = facts.families.iter().any(|f| f.kind == Kind::MlpUnits && f.trace.ln_p > -7.0);
+    (!moved.is_empty() && (silent || facts.families.iter().all(|f| f.kind != Kind::MlpUnits)))
+        .then(|| format!("MLP units of {} layers found in another order", moved.len()))
+}
+
+/// Units that answer tokens alike although their weights do not look alike: the residual stream was permuted or rotated.
+fn rotated(facts: &Facts<'_>) -> Option<String> {
+    let by_answers = facts.probes.iter().filter(|(_, _, agreement)| agrees(agreement)).count();
+    let by_weights = facts.agreements.iter().any(|(_, _, agreement)| agrees(agreement));
+    (by_answers >= 2 && !by_weights).then(|| {
+        format!("units found by their answers to tokens in {by_answers} of {} layers", facts.probes.len())
+    })
+}
+
+/// Median relative L2 distance of the matrices of explained groups.
+fn drift(alignment: &Alignment, decision: &Decision, plain: &PlainStage) -> Option<f64> {
+    let distances: Vec<f64> = alignment
+        .pairs
+        .iter()
+        .enumerate()
+        .filter(|(_, paired)| paired.group != Group::Norms && decision.explained.contains(&paired.group))
+        .filter_map(|(idx, _)| plain.picture(idx)?.relative_l2)
+        .collect();
+    median(&distances)
+}

@@ -1,0 +1,242 @@
+//! Which units a pair of models offers to the exact trace test, each matrix in exactly one family (method.md §3, S2).
+
+use std::collections::BTreeMap;
+
+use super::trace::Exchange;
+use super::units::Axis;
+use crate::align::{Alignment, PairedPart};
+use crate::canonical::{CanonicalModel, CanonicalPart, Group};
+use crate::roles::{Component, Expert, Graph, Part};
+
+/// What the units are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Hidden units of an MLP: rows of gate and up, columns of down.
+    MlpUnits,
+    /// Channels inside the value heads: rows of v, columns of o.
+    ValueChannels,
+    /// Dimensions of the residual stream: columns of the token tables, once for a model.
+    ResidualDimensions,
+    /// Outputs of a tensor of an unknown graph.
+    TensorRows,
+}
+
+impl Kind {
+    /// The word of the report.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::MlpUnits => "MLP units",
+            Kind::ValueChannels => "value channels",
+            Kind::ResidualDimensions => "residual dimensions",
+            Kind::TensorRows => "tensor outputs",
+        }
+    }
+}
+
+/// One matrix of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Index into [`Alignment::pairs`].
+    pub pair: usize,
+    /// Where its units lie.
+    pub axis: Axis,
+    /// Consecutive blocks of the axis that belong to one group of units: query heads per KV head in `o`, else 1.
+    pub blocks_per_group: u64,
+}
+
+/// Units that one trace test is about.
+#[derive(Clone, Debug)]
+pub struct Family {
+    /// What the units are.
+    pub kind: Kind,
+    /// Report group.
+    pub group: Group,
+    /// Tower.
+    pub component: Component,
+    /// Layers, where the units lie in one.
+    pub layers: Option<(u32, u32)>,
+    /// Expert of a mixture (of the right model).
+    pub expert: Expert,
+    /// Units.
+    pub n_units: u64,
+    /// Which orders are equally likely.
+    pub exchange: Exchange,
+    /// The matrices; the first is the one by which partners are found.
+    pub members: Vec<Member>,
+}
+
+/// Fewest units worth a test: 8! orders resolve 2·10⁻⁵.
+pub const MIN_UNITS: u64 = 8;
+
+/// Lists the families of an alignment, in the right model's order.
+#[must_use]
+pub fn families(
+    left: &CanonicalModel,
+    right: &CanonicalModel,
+    alignment: &Alignment,
+    graphs: (&Graph, &Graph),
+) -> Vec<Family> {
+    let mut by_place: BTreeMap<(Component, Option<u32>, Expert), BTreeMap<Part, usize>> = BTreeMap::new();
+    for (pair_idx, pair) in alignment.pairs.iter().enumerate() {
+        if let Some(role) = right.parts[pair.right].role.filter(|role| !role.is_bias) {
+            by_place
+                .entry((role.component, role.layer, role.expert))
+                .or_default()
+                .insert(role.part, pair_idx);
+        }
+    }
+    let mut found = Vec::new();
+    for ((component, _, expert), parts) in &by_place {
+        let place = Place { component: *component, expert: *expert, left, right, alignment, parts };
+        found.extend(place.mlp_units());
+        found.extend(place.value_channels(graphs, Part::V, Part::O));
+        found.extend(place.value_channels(graphs, Part::CrossV, Part::CrossO));
+        if !graphs.0.sinusoidal_positions && !graphs.1.sinusoidal_positions {
+            found.extend(place.residual_dimensions());
+        }
+    }
+    let has_graph = found.iter().any(|family| family.kind != Kind::ResidualDimensions);
+    if !has_graph {
+        found.retain(|family| family.kind != Kind::ResidualDimensions);
+        found.extend(tensor_rows(left, right, alignment));
+    }
+    found.retain(|family| family.n_units >= MIN_UNITS);
+    found
+}
+
+/// The pairs of one layer (and expert) by part.
+struct Place<'a> {
+    component: Component,
+    expert: Expert,
+    left: &'a CanonicalModel,
+    right: &'a CanonicalModel,
+    alignment: &'a Alignment,
+    parts: &'a BTreeMap<Part, usize>,
+}
+
+impl Place<'_> {
+    fn pair(&self, pair_idx: usize) -> (&PairedPart, &CanonicalPart, &CanonicalPart) {
+        let pair = &self.alignment.pairs[pair_idx];
+        (pair, &self.left.parts[pair.left], &self.right.parts[pair.right])
+    }
+
+    fn family(
+        &self,
+        kind: Kind,
+        group: Group,
+        n_units: u64,
+        exchange: Exchange,
+        members: Vec<Member>,
+    ) -> Family {
+        let layers = members.first().and_then(|member| {
+            let (_, left, right) = self.pair(member.pair);
+            Some((left.role?.layer?, right.role?.layer?))
+        });
+        Family {
+            kind,
+            group,
+            component: self.component,
+            layers,
+            expert: self.expert,
+            n_units,
+            exchange,
+            members,
+        }
+    }
+
+    fn mlp_units(&self) -> Option<Family> {
+        let mut members = Vec::new();
+        let mut n_units = None;
+        for (part, axis) in [(Part::Gate, Axis::Rows), (Part::Up, Axis::Rows), (Part::Down, Axis::Columns)] {
+            let Some(&pair) = self.parts.get(&part) else { continue };
+            let view = &self.pair(pair).2.stored.view;
+            let units = if axis == Axis::Rows { view.n_rows } else { view.n_cols };
+            if *n_units.get_or_insert(units) == units {
+                members.push(Member { pair, axis, blocks_per_group: 1 });
+            }
+        }
+        Some(self.family(Kind::MlpUnits, Group::Mlp, n_units?, Exchange::Free, members))
+    }
+
+    /// v rows, and o columns where the heads of both are known.
+    fn value_channels(&self, graphs: (&Graph, &Graph), v: Part, o: Part) -> Option<Family> {
+        let head_rows = graphs.1.head_dim.filter(|rows| *rows > 1 && graphs.0.head_dim == Some(*rows))?;
+        let v_pair = *self.parts.get(&v)?;
+        let n_channels = self.pair(v_pair).2.stored.view.n_rows;
+        if n_channels % head_rows != 0 {
+            return None;
+        }
+        let mut members = vec![Member { pair: v_pair, axis: Axis::Rows, blocks_per_group: 1 }];
+        if let Some(&o_pair) = self.parts.get(&o) {
+            let n_inputs = self.pair(o_pair).2.stored.view.n_cols;
+            if n_inputs % n_channels == 0 && n_inputs > 0 {
+                members.push(Member {
+                    pair: o_pair,
+                    axis: Axis::Columns,
+                    blocks_per_group: n_inputs / n_channels,
+                });
+            }
+        }
+        let group_size = usize::try_from(head_rows).ok()?;
+        let exchange = if graphs.0.alibi || graphs.1.alibi {
+            Exchange::Blocks { group_size }
+        } else {
+            Exchange::Wreath { group_size }
+        };
+        Some(self.family(Kind::ValueChannels, Group::Attention, n_channels, exchange, members))
+    }
+
+    fn residual_dimensions(&self) -> Option<Family> {
+        let members: Vec<Member> = [Part::Embed, Part::Head]
+            .iter()
+            .filter_map(|part| self.parts.get(part))
+            .map(|&pair| Member { pair, axis: Axis::Columns, blocks_per_group: 1 })
+            .collect();
+        let n_units = self.pair(members.first()?.pair).2.stored.view.n_cols;
+        let same_width = members.iter().all(|member| self.pair(member.pair).2.stored.view.n_cols == n_units);
+        same_width.then(|| {
+            self.family(Kind::ResidualDimensions, Group::Embeddings, n_units, Exchange::Free, members)
+        })
+    }
+}
+
+/// Tensors of an unknown graph: units are outputs that another tensor of the same model reads.
+///
+/// Left out: outputs that nothing reads by shape (classes, boxes), depthwise and grouped filters, recurrent gate blocks and
+/// packed projections, whose rows have a fixed meaning.
+fn tensor_rows(left: &CanonicalModel, right: &CanonicalModel, alignment: &Alignment) -> Vec<Family> {
+    let is_matrix = |part: &CanonicalPart| {
+        part.role.is_none_or(|role| role.part == Part::Other) && part.n_dimensions >= 2
+    };
+    let read_by_another =
+        |model: &CanonicalModel, idx: usize| {
+            let n_outputs = model.parts[idx].stored.view.n_rows;
+            model.parts.iter().enumerate().any(|(other, part)| {
+                other != idx && is_matrix(part) && part.stored.view.n_cols % n_outputs == 0
+            })
+        };
+    alignment
+        .pairs
+        .iter()
+        .enumerate()
+        .filter(|(_, pair)| {
+            let part = &right.parts[pair.right];
+            is_matrix(part)
+                && part.stored.view.n_cols >= 4
+                && part.stored.view.n_rows >= MIN_UNITS
+                && read_by_another(left, pair.left)
+                && read_by_another(right, pair.right)
+        })
+        .map(|(pair_idx, pair)| Family {
+            kind: Kind::TensorRows,
+            group: Group::Other,
+            component: Component::Text,
+            layers: None,
+            expert: Expert::None,
+            n_units: right.parts[pair.right].stored.view.n_rows,
+            exchange: Exchange::Free,
+            members: vec![Member { pair: pair_idx, axis: Axis::Rows, blocks_per_group: 1 }],
+        })
+        .collect()
+}

@@ -1,0 +1,267 @@
+//! Runs S2 (and S3 on the same products) on one family of units: read, multiply, test.
+
+use std::sync::Arc;
+
+use super::agreement::{Agreement, agreement};
+use super::families::{Family, Kind};
+use super::trace::{Exchange, Trace, trace_test};
+use super::units::{Axis, load_units, load_vector, side_by_side};
+use crate::align::{Alignment, PairedPart};
+use crate::canonical::{CanonicalModel, CanonicalPart, gain_of};
+use crate::kernels::{Backend, all_pairs, moments, permuted_traces};
+use crate::numerics::Rng;
+use crate::reductions::{AllPairs, Elements, Keep, PairMoments, Ranking};
+use crate::roles::Graph;
+use crate::stream::{Error, ReadMeter, RowPairing};
+use crate::tensor::Matrix;
+
+/// How much of a family is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Units drawn, at most 4,096.
+    pub max_units: usize,
+    /// Output rows that serve as features of units that are columns.
+    pub max_feature_rows: usize,
+    /// Permutations of one test.
+    pub max_permutations: u64,
+}
+
+/// One model of the pair with what reading needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'a> {
+    /// Its parts.
+    pub canonical: &'a CanonicalModel,
+    /// Its graph.
+    pub graph: &'a Graph,
+}
+
+/// What came of one family.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The exact test.
+    pub trace: Trace,
+    /// Tests on two disjoint halves of the tokens (residual dimensions only).
+    pub halves: Option<[Trace; 2]>,
+    /// Agreement of two matrices of the family, where all units were read.
+    pub agreement: Option<Agreement>,
+    /// Element sums of the first member's rows that were read, for the plain picture of a sampled run.
+    pub sampled_moments: Vec<(usize, PairMoments)>,
+    /// Floating-point operations of the products.
+    pub flop: u64,
+    /// Non-finite values were met and the family was not tested.
+    pub is_finite: bool,
+}
+
+/// Tests one family. The same seed draws the same units and the same permutations on every backend.
+///
+/// # Errors
+/// A read or the device failed.
+pub fn test_family(
+    backend: &Backend,
+    (left, right): (Model<'_>, Model<'_>),
+    alignment: &Alignment,
+    family: &Family,
+    budget: &Budget,
+    labels: &[u64],
+    meter: &ReadMeter,
+) -> Result<Outcome, Error> {
+    let mut rng = Rng::new(labels);
+    let units = draw_units(family, budget.max_units, &mut rng);
+    let n = units.len();
+    let mut views: Vec<AllPairs> = Vec::new();
+    let mut halves: [Vec<Vec<f32>>; 2] = [Vec::new(), Vec::new()];
+    let (mut flop, mut is_finite, mut sampled_moments) = (0, true, Vec::new());
+    for member in &family.members {
+        let pair = &alignment.pairs[member.pair];
+        let (part_l, part_r) = (&left.canonical.parts[pair.left], &right.canonical.parts[pair.right]);
+        let features = draw_features(family, pair, part_r, budget, &mut rng);
+        let load = |part: &CanonicalPart, rows: &[u64]| {
+            load_member(part, member.axis, &units, member.blocks_per_group, family, rows, meter)
+        };
+        let mut a = load(part_l, &features.0)?;
+        let mut b = load(part_r, &features.1)?;
+        let sums = moments::moments(backend, in_memory(&a), in_memory(&b))?;
+        is_finite &= sums.n_non_finite_a == 0 && sums.n_non_finite_b == 0;
+        sampled_moments.push((member.pair, sums));
+        if family.kind == Kind::ResidualDimensions {
+            let cut = a.n_cols / 2;
+            for (half, range) in [(0, 0..cut), (1, cut..a.n_cols)] {
+                let (a, b) = (columns(&a, range.clone()), columns(&b, range));
+                let pairs = all_pairs::all_pairs(backend, &a, &b, Ranking::Signed, Keep::Scores)?;
+                flop += 2 * (n * n * a.n_cols) as u64;
+                halves[half].push(pairs.scores.unwrap_or_default());
+            }
+            continue;
+        }
+        if member.axis == Axis::Rows {
+            fold_gain(left, part_l, &mut a, meter)?;
+            fold_gain(right, part_r, &mut b, meter)?;
+        }
+        // the first matrix names a partner by its signed cosine; later ones may carry a flipped sign
+        let ranking = if views.is_empty() { Ranking::Signed } else { Ranking::Magnitude };
+        flop += 2 * (n * n * a.n_cols) as u64;
+        views.push(all_pairs::all_pairs(backend, &a, &b, ranking, Keep::Scores)?);
+    }
+    let mut outcome =
+        Outcome { trace: silent(n), halves: None, agreement: None, sampled_moments, flop, is_finite };
+    if !is_finite || n < 2 {
+        return Ok(outcome);
+    }
+    let test = |scores: &[f32], label: u64| {
+        let mut rng = Rng::new(&[labels, &[label]].concat());
+        let mut traces = |orders: &[u32]| permuted_traces::permuted_traces(backend, scores, n, orders);
+        trace_test(scores, n, family.exchange, budget.max_permutations, &mut rng, &mut traces)
+    };
+    if family.kind == Kind::ResidualDimensions {
+        let [first, second] = halves.map(|scores| mean_scores(&scores, n));
+        outcome.halves = Some([test(&first, 1)?, test(&second, 2)?]);
+        outcome.trace = test(&mean_scores(&[first, second], n), 0)?;
+        return Ok(outcome);
+    }
+    let scores: Vec<Vec<f32>> = views.iter_mut().map(|view| view.scores.take().unwrap_or_default()).collect();
+    outcome.trace = test(&mean_scores(&scores, n), 0)?;
+    if n as u64 == family.n_units {
+        if let [first, second, ..] = &views[..] {
+            outcome.agreement = Some(agreement(first, second));
+        }
+    }
+    Ok(outcome)
+}
+
+fn silent(n_units: usize) -> Trace {
+    Trace {
+        n_units,
+        mean_diagonal: 0.0,
+        mean_expected: 0.0,
+        variance: 0.0,
+        z: 0.0,
+        ln_p: 0.0,
+        ln_p_floor: 0.0,
+        n_permutations: 0,
+    }
+}
+
+/// Units of the test: a seeded sample, of whole groups where units come in groups.
+fn draw_units(family: &Family, max_units: usize, rng: &mut Rng) -> Vec<u64> {
+    let n_units = usize::try_from(family.n_units).unwrap_or(0);
+    match family.exchange {
+        Exchange::Free => rng.sample(n_units, max_units).into_iter().map(|unit| unit as u64).collect(),
+        Exchange::Wreath { group_size } | Exchange::Blocks { group_size } => {
+            let n_groups = (max_units / group_size).max(1);
+            let groups = rng.sample(n_units / group_size, n_groups);
+            groups
+                .into_iter()
+                .flat_map(|group| group * group_size..(group + 1) * group_size)
+                .map(|unit| unit as u64)
+                .collect()
+        }
+    }
+}
+
+/// Rows of the left and of the right matrix that serve as features of units that are columns.
+///
+/// Token tables: shared tokens drawn by seed. Others: a contiguous block, so that it is read in one run.
+fn draw_features(
+    family: &Family,
+    pair: &PairedPart,
+    right: &CanonicalPart,
+    budget: &Budget,
+    rng: &mut Rng,
+) -> (Vec<u64>, Vec<u64>) {
+    let n_rows = usize::try_from(right.stored.view.n_rows).unwrap_or(usize::MAX);
+    if family.kind != Kind::ResidualDimensions {
+        let n_features = n_rows.min(budget.max_feature_rows);
+        let rows: Vec<u64> = (0..n_features as u64).collect();
+        return (rows.clone(), rows);
+    }
+    let max_tokens = budget.max_feature_rows * 2;
+    // half the draw is shuffled into each half of the test
+    let mut draw = |n_rows: usize| {
+        let mut rows = rng.sample(n_rows, max_tokens);
+        rng.shuffle(&mut rows);
+        rows
+    };
+    match &pair.rows {
+        RowPairing::Same => {
+            let rows: Vec<u64> = draw(n_rows).into_iter().map(|row| row as u64).collect();
+            (rows.clone(), rows)
+        }
+        RowPairing::Listed { left, right } => {
+            let drawn = draw(left.len());
+            let pick = |ids: &Arc<[u64]>| drawn.iter().map(|&at| ids[at]).collect();
+            (pick(left), pick(right))
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call site; the arguments are the recipe of one matrix")]
+fn load_member(
+    part: &CanonicalPart,
+    axis: Axis,
+    units: &[u64],
+    blocks_per_group: u64,
+    family: &Family,
+    feature_rows: &[u64],
+    meter: &ReadMeter,
+) -> Result<Matrix, Error> {
+    if blocks_per_group == 1 {
+        return load_units(&part.stored, axis, units, feature_rows, meter);
+    }
+    // channel c of KV head g is read by every query head of its group: their columns stand side by side
+    let (Exchange::Wreath { group_size } | Exchange::Blocks { group_size }) = family.exchange else {
+        return load_units(&part.stored, axis, units, feature_rows, meter);
+    };
+    let head_rows = group_size as u64;
+    let mut blocks = Vec::new();
+    for query_head in 0..blocks_per_group {
+        let columns: Vec<u64> = units
+            .iter()
+            .map(|unit| {
+                let (group, channel) = (unit / head_rows, unit % head_rows);
+                (group * blocks_per_group + query_head) * head_rows + channel
+            })
+            .collect();
+        blocks.push(load_units(&part.stored, axis, &columns, feature_rows, meter)?);
+    }
+    Ok(side_by_side(&blocks))
+}
+
+/// γ of the norm that the matrix reads becomes its column factors.
+pub(super) fn fold_gain(
+    model: Model<'_>,
+    part: &CanonicalPart,
+    matrix: &mut Matrix,
+    meter: &ReadMeter,
+) -> Result<(), Error> {
+    let Some(gain) = part.role.and_then(|role| gain_of(model.canonical, &role)) else { return Ok(()) };
+    let shift = if model.graph.norm_adds_one { 1.0 } else { 0.0 };
+    let factors = load_vector(&model.canonical.parts[gain].stored, shift, meter)?;
+    if factors.len() == matrix.n_cols && factors.iter().all(|factor| factor.is_finite()) {
+        matrix.column_scale = Some(factors);
+    }
+    Ok(())
+}
+
+/// Elements as stored, before gains are folded.
+fn in_memory(matrix: &Matrix) -> Elements<'_> {
+    let (dtype, bytes) = matrix.as_bytes();
+    Elements { dtype, bytes }
+}
+
+fn columns(matrix: &Matrix, range: std::ops::Range<usize>) -> Matrix {
+    let values = (0..matrix.n_rows)
+        .flat_map(|row| range.clone().map(move |col| (row, col)))
+        .map(|(row, col)| matrix.at(row, col))
+        .collect();
+    Matrix::from_f32(matrix.n_rows, range.len(), values)
+}
+
+/// Element-wise mean of several n × n score matrices.
+fn mean_scores(scores: &[Vec<f32>], n: usize) -> Vec<f32> {
+    let weight = 1.0 / scores.len().max(1) as f32;
+    let mut mean = vec![0.0f32; n * n];
+    for matrix in scores {
+        mean.iter_mut().zip(matrix).for_each(|(sum, score)| *sum += weight * score);
+    }
+    mean
+}

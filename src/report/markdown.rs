@@ -1,0 +1,219 @@
+//! Markdown for comments and job summaries: the same numbers as the JSON, headings from h3 on, details folded.
+
+use std::fmt::Write as _;
+
+use super::escape::{markdown, markdown_code, markdown_sentence};
+use super::quantity::{bytes, count, percent, seconds, three_digits};
+use super::wire::Failure;
+use super::{rates, words};
+use crate::compare::{Comparison, ModelFacts};
+
+/// Rows of a folded table before the rest is only counted; a job summary holds one megabyte.
+const MOST_ROWS: usize = 400;
+
+/// The report of one comparison.
+#[must_use]
+pub fn comparison(comparison: &Comparison) -> String {
+    let mut text = String::new();
+    let weights = &comparison.weights;
+    let verdict = weights.verdict.map_or("no verdict (selective)", words::weights_word);
+    let sentence = weights.verdict.map_or("only chosen statistics were computed", words::weights_sentence);
+    let architecture = comparison.architecture.verdict;
+    push(&mut text, &format!("### Weight lineage: {}", markdown(verdict)));
+    push(&mut text, "");
+    push(&mut text, &format!("**{}**: {}.", markdown(verdict), markdown_sentence(sentence)));
+    push(&mut text, "");
+    push(&mut text, "| | left | right |\n|---|---|---|");
+    for (label, of) in MODEL_ROWS {
+        push(&mut text, &format!("| {label} | {} | {} |", of(&comparison.left), of(&comparison.right)));
+    }
+    push(&mut text, "");
+    push(&mut text, "| axis | result |\n|---|---|");
+    let rows = [
+        ("architecture", format!("**{}**", markdown(words::architecture_word(architecture)))),
+        ("weights", format!("**{}**", markdown(verdict))),
+        ("decided by", markdown(&weights.decided_by.join(", "))),
+        (
+            "likelihood (provisional)",
+            weights.likelihood.map_or(none(), |value| format!("{value:.4}, prior {}", weights.prior)),
+        ),
+        ("log10 p (floor)", p_value(comparison)),
+        (
+            "direction",
+            weights.direction.map_or(none(), |direction| markdown(words::direction_word(direction))),
+        ),
+        ("relations", relations(comparison)),
+        (
+            "inherited",
+            format!("{} of right, {} of left", percent(weights.right_share), percent(weights.left_share)),
+        ),
+        ("compared", percent(weights.coverage_total)),
+        ("throughput", throughput(comparison)),
+    ];
+    for (label, value) in rows {
+        push(&mut text, &format!("| {label} | {value} |"));
+    }
+    push(&mut text, "");
+    details(&mut text, comparison);
+    push(&mut text, &format!("Tested: {}", markdown_sentence(words::QUESTION)));
+    text
+}
+
+/// A table with a row per pair.
+#[must_use]
+pub fn pair_header() -> &'static str {
+    "| left | right | architecture | weights | likelihood | log10 p |\n|---|---|---|---|---|---|\n"
+}
+
+/// The row of a pair.
+#[must_use]
+pub fn pair_row(comparison: &Comparison) -> String {
+    format!(
+        "| {} | {} | {} | {} | {} | {} |\n",
+        markdown_code(&comparison.left.reference),
+        markdown_code(&comparison.right.reference),
+        markdown(words::architecture_word(comparison.architecture.verdict)),
+        markdown(comparison.weights.verdict.map_or("selective", words::weights_word)),
+        comparison.weights.likelihood.map_or(none(), |value| format!("{value:.4}")),
+        p_value(comparison)
+    )
+}
+
+/// The row of a pair that failed.
+#[must_use]
+pub fn pair_failed(failure: &Failure, left: &str, right: &str) -> String {
+    let message = markdown_sentence(&failure.message);
+    format!(
+        "| {} | {} | error {} | {message} | | |\n",
+        markdown_code(left),
+        markdown_code(right),
+        markdown(&failure.code)
+    )
+}
+
+/// An error as a report.
+#[must_use]
+pub fn failure(failure: &Failure) -> String {
+    let mut text = format!("### Weight lineage: error {}\n\n", markdown(&failure.code));
+    push(&mut text, &markdown_sentence(&failure.message));
+    let byte = failure.byte.map(|byte| byte.to_string());
+    let fields = [
+        ("file", &failure.file),
+        ("tensor", &failure.tensor),
+        ("byte", &byte),
+        ("found", &failure.found),
+        ("wanted", &failure.wanted),
+        ("hint", &failure.hint),
+    ];
+    push(&mut text, "\n| | |\n|---|---|");
+    for (label, value) in fields {
+        if let Some(value) = value {
+            push(&mut text, &format!("| {label} | {} |", markdown_sentence(value)));
+        }
+    }
+    text
+}
+
+/// A row of the table of models: its label and its cell.
+type ModelRow = (&'static str, fn(&ModelFacts) -> String);
+
+const MODEL_ROWS: [ModelRow; 5] = [
+    ("reference", |model| markdown_code(&model.reference)),
+    ("family", |model| markdown(&model.family)),
+    ("parameters", |model| count(model.n_parameters)),
+    ("dtypes", |model| {
+        let names: Vec<&str> = model.dtypes.iter().map(|(name, _)| name.as_str()).collect();
+        markdown(&names.join(" + "))
+    }),
+    ("bytes", |model| bytes(model.size_bytes)),
+];
+
+fn details(text: &mut String, comparison: &Comparison) {
+    let rows = comparison.architecture.renamed.iter();
+    let rows =
+        rows.map(|r| format!("| {} | {} | {} |", markdown_code(&r.from), markdown_code(&r.to), r.count));
+    folded(text, "renamings", "| left | right | tensors |\n|---|---|---|", rows.collect());
+    let rows =
+        comparison.architecture.differences.iter().map(|says| format!("| {} |", markdown_sentence(says)));
+    folded(text, "differences of architecture", "| what |\n|---|", rows.collect());
+    let rows = comparison.weights.evidence.iter().map(|e| {
+        let layer = e.layer.map_or(none(), |layer| layer.to_string());
+        let speaks = if e.is_for { "for" } else { "against" };
+        let numbers = format!("{} | {}", three_digits(e.value), three_digits(e.null));
+        let says = markdown_sentence(&e.says);
+        format!(
+            "| {speaks} | {} | {} | {layer} | {numbers} | {says} |",
+            markdown(&e.statistic),
+            markdown(&e.component)
+        )
+    });
+    let head = "| speaks | statistic | component | layer | value | independent | says |\n|---|---|---|---|---|---|---|";
+    folded(text, "evidence", head, rows.collect());
+    let rows = comparison.weights.reasons.iter().map(|says| format!("| {} |", markdown_sentence(says)));
+    folded(text, "reasons", "| why |\n|---|", rows.collect());
+    let rows = comparison.not_tested.iter().map(|tensor| {
+        let why = markdown(words::why_word(tensor.why));
+        let side = words::side_word(tensor.model);
+        format!(
+            "| {side} | {} | {why} | {} |",
+            markdown_code(&tensor.tensor),
+            markdown_sentence(&tensor.reason)
+        )
+    });
+    folded(text, "not compared", "| model | tensor | why | reason |\n|---|---|---|---|", rows.collect());
+}
+
+fn folded(text: &mut String, title: &str, head: &str, rows: Vec<String>) {
+    if rows.is_empty() {
+        return;
+    }
+    push(text, &format!("<details><summary>{title}: {}</summary>\n\n{head}", rows.len()));
+    for row in rows.iter().take(MOST_ROWS) {
+        push(text, row);
+    }
+    if rows.len() > MOST_ROWS {
+        push(text, &format!("\n{} more rows are in the JSON report.", rows.len() - MOST_ROWS));
+    }
+    push(text, "\n</details>\n");
+}
+
+fn p_value(comparison: &Comparison) -> String {
+    let weights = &comparison.weights;
+    let floor = weights.log10_p_floor.map_or(String::new(), |floor| format!(" ({floor:.2})"));
+    weights.log10_p.map_or(none(), |log10_p| format!("{log10_p:.2}{floor}"))
+}
+
+fn relations(comparison: &Comparison) -> String {
+    let all = comparison.weights.relations.iter();
+    let shown: Vec<String> = all
+        .map(|relation| {
+            let detail =
+                if relation.detail.is_empty() { String::new() } else { format!(": {}", relation.detail) };
+            markdown_sentence(&format!("{}{detail}", relation.kind))
+        })
+        .collect();
+    if shown.is_empty() { none() } else { shown.join("; ") }
+}
+
+fn throughput(comparison: &Comparison) -> String {
+    let throughput = &comparison.throughput;
+    let device = format!("{}, {}, {}", throughput.backend, throughput.device, throughput.tier);
+    let mut text =
+        format!("{}: {} in {}", markdown(&device), bytes(throughput.bytes_read), seconds(throughput.seconds));
+    if let Some(rate) = rates::read_gb_per_s(throughput) {
+        let _ = write!(text, ", {} GB/s", three_digits(rate));
+    }
+    if let Some(rate) = rates::compute_tflop_per_s(throughput) {
+        let _ = write!(text, ", {} TFLOP/s", three_digits(rate));
+    }
+    text
+}
+
+fn none() -> String {
+    "–".to_owned()
+}
+
+fn push(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}

@@ -1,0 +1,19 @@
+//! Plain text for people: at most 100 columns, aligned, in an order a first-time reader can follow.
+
+mod bench;
+mod compare;
+mod devices;
+mod failure;
+mod inspect;
+mod layers;
+mod page;
+mod pairs;
+mod throughput;
+
+pub use bench::bench;
+pub use compare::{comparison, verdict_words};
+pub use devices::devices;
+pub use failure::failure;
+pub use inspect::inspection;
+pub use page::Style;
+pub use pairs::{pair_failed, pair_line};

@@ -1,0 +1,16 @@
+//! Versioned wire types: what a pipeline may rely on. Separate from the types of the core, so that either may change
+//! alone; keys are added within a version, never renamed or removed.
+
+mod bench;
+mod compare;
+mod devices;
+mod failure;
+mod inspect;
+mod rounded;
+
+pub use bench::{BENCH_VERSION, Bench};
+pub use compare::{COMPARE_VERSION, Comparison};
+pub use devices::{DEVICES_VERSION, Device, Devices};
+pub use failure::{ErrorDocument, Failure, Reference};
+pub use inspect::{INSPECT_VERSION, InspectedTensor, Inspection, Roles, Values};
+pub use rounded::Rounded;

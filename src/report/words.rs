@@ -1,0 +1,134 @@
+//! The words of the report: one spelling per verdict for machines, one sentence per verdict for people.
+
+use crate::compare::{ArchitectureVerdict, Direction, Side, WeightsVerdict, Why};
+
+/// What is tested, in one sentence; printed in every report.
+pub const QUESTION: &str = "are the two models' weights statistically independent, given architecture, tokenizer, data \
+     and recipe? A model that learned from another's answers leaves no trace in weights.";
+
+/// Every weights verdict, in the order of method.md section 1.
+pub const WEIGHTS_VERDICTS: [WeightsVerdict; 7] = [
+    WeightsVerdict::Identical,
+    WeightsVerdict::Requantised,
+    WeightsVerdict::Derived,
+    WeightsVerdict::PartlyDerived,
+    WeightsVerdict::CommonOrigin,
+    WeightsVerdict::NoEvidence,
+    WeightsVerdict::Inconclusive,
+];
+
+/// The word of the architecture axis.
+#[must_use]
+pub fn architecture_word(verdict: ArchitectureVerdict) -> &'static str {
+    match verdict {
+        ArchitectureVerdict::Same => "same",
+        ArchitectureVerdict::SameRenamed => "same-renamed",
+        ArchitectureVerdict::Compatible => "compatible",
+        ArchitectureVerdict::Different => "different",
+    }
+}
+
+/// What the word of the architecture axis means.
+#[must_use]
+pub fn architecture_sentence(verdict: ArchitectureVerdict) -> &'static str {
+    match verdict {
+        ArchitectureVerdict::Same => "the same network: equal block graph, shapes and tensor names",
+        ArchitectureVerdict::SameRenamed => "the same network under other tensor names",
+        ArchitectureVerdict::Compatible => "the same kind of block, but sizes or layer counts differ",
+        ArchitectureVerdict::Different => "two different networks",
+    }
+}
+
+/// The word of the weights axis.
+#[must_use]
+pub fn weights_word(verdict: WeightsVerdict) -> &'static str {
+    match verdict {
+        WeightsVerdict::Identical => "identical",
+        WeightsVerdict::Requantised => "requantised",
+        WeightsVerdict::Derived => "derived",
+        WeightsVerdict::PartlyDerived => "partly-derived",
+        WeightsVerdict::CommonOrigin => "common-origin",
+        WeightsVerdict::NoEvidence => "no-evidence",
+        WeightsVerdict::Inconclusive => "inconclusive",
+    }
+}
+
+/// What the word of the weights axis claims, worded as evidence.
+#[must_use]
+pub fn weights_sentence(verdict: WeightsVerdict) -> &'static str {
+    match verdict {
+        WeightsVerdict::Identical => {
+            "the trained weights of both are the same numbers, bit for bit or after a lossless cast"
+        }
+        WeightsVerdict::Requantised => "one model's weights are the other's, rounded to fewer bits",
+        WeightsVerdict::Derived => {
+            "they share trained weights beyond what independent training explains: one descends from the other, \
+             or both from a common trained ancestor"
+        }
+        WeightsVerdict::PartlyDerived => {
+            "some components share trained weights beyond what independent training explains; see the table below"
+        }
+        WeightsVerdict::CommonOrigin => {
+            "they share weights beyond what independent training explains, but only an initialisation is shown to be \
+             common; descent is not excluded"
+        }
+        WeightsVerdict::NoEvidence => {
+            "nothing found that independent training does not explain; this does not show the opposite"
+        }
+        WeightsVerdict::Inconclusive => "the tests could not decide; see the reasons below",
+    }
+}
+
+/// The word of the direction.
+#[must_use]
+pub fn direction_word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::LeftToRight => "left-to-right",
+        Direction::RightToLeft => "right-to-left",
+        Direction::Undetermined => "undetermined",
+    }
+}
+
+/// `left` or `right`.
+#[must_use]
+pub fn side_word(side: Side) -> &'static str {
+    match side {
+        Side::Left => "left",
+        Side::Right => "right",
+    }
+}
+
+/// Every reason for leaving a tensor out, the one with an exit code first.
+pub const WHYS: [Why; 4] = [Why::Skipped, Why::Unpaired, Why::SampledOut, Why::FixedByArchitecture];
+
+/// The word for leaving a tensor out.
+#[must_use]
+pub fn why_word(why: Why) -> &'static str {
+    match why {
+        Why::Skipped => "skipped",
+        Why::Unpaired => "unpaired",
+        Why::SampledOut => "sampled-out",
+        Why::FixedByArchitecture => "fixed-by-architecture",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_evidence_is_never_worded_as_independence() {
+        let sentence = weights_sentence(WeightsVerdict::NoEvidence);
+        for claim in ["unrelated", "are independent", "proves", "stolen", "copied"] {
+            assert!(!sentence.contains(claim), "{claim}");
+        }
+    }
+
+    #[test]
+    fn every_claim_of_shared_weights_is_worded_as_evidence() {
+        for verdict in [WeightsVerdict::Derived, WeightsVerdict::PartlyDerived, WeightsVerdict::CommonOrigin]
+        {
+            assert!(weights_sentence(verdict).contains("beyond what independent training explains"));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Gives every tensor of a model its role, tower by tower.
+
+use std::collections::HashSet;
+
+use super::choose::{Member, family_of};
+use super::plan::Plan;
+use super::tables::PROJECTOR;
+use super::{Assignment, Component, Graph, Header, How, Part, Role, RoleMap, fixed, guess, stored, tower};
+use crate::checkpoint::Config;
+
+/// Roles of all tensors.
+pub(super) fn roles(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap {
+    let scaled = scaled_weights(headers);
+    let mut assignments: Vec<Option<(Assignment, How)>> = Vec::with_capacity(headers.len());
+    let mut towers: [Vec<Member<'_>>; tower::TOWERS.len()] = Default::default();
+    for (idx, header) in headers.iter().enumerate() {
+        let known = fixed::assignment(header).or_else(|| {
+            scaled
+                .contains(header.name)
+                .then_some(Assignment::UnknownLayout("quantised weight whose scale is stored apart"))
+        });
+        if known.is_none() {
+            let (tower, name) = tower::of(header.name);
+            let slot = tower::TOWERS.iter().position(|component| *component == tower);
+            if let Some(members) = slot.and_then(|slot| towers.get_mut(slot)) {
+                members.push(Member { idx, name });
+            }
+        }
+        assignments.push(known.map(|assignment| (assignment, How::Table)));
+    }
+
+    let mut family_label = None;
+    let mut graph = Graph::default();
+    let mut taken = HashSet::new();
+    let main = towers.iter().position(|members| !members.is_empty());
+    for (slot, (members, tower)) in towers.iter().zip(tower::TOWERS).enumerate() {
+        let is_main = main == Some(slot);
+        let tower_config = config.filter(|_| is_main);
+        let family = match tower {
+            Component::Projector => Some(&PROJECTOR),
+            _ => family_of(members, headers, tower_config),
+        };
+        let Some(family) = family else { continue };
+        if is_main && tower != Component::Projector {
+            family_label = Some(family.label);
+        }
+        let mut plan = Plan::new(family, members, headers, tower_config, tower);
+        if is_main {
+            graph = plan.graph(config);
+        }
+        plan.assign(members, headers, &mut assignments, &mut taken);
+        if is_main {
+            count_heads(&mut graph, &assignments);
+        }
+    }
+    graph.has_glu = taken.iter().any(|role: &Role| role.part == Part::Gate);
+    let has = |part| taken.iter().any(|role| role.part == part && role.component != Component::Vision);
+    graph.tied_embeddings = has(Part::Embed) && !has(Part::Head);
+    let leftover = |(header, assignment): (&Header<'_>, Option<_>)| {
+        assignment.unwrap_or_else(|| (without_role(header), How::Unknown))
+    };
+    let mut assignments: Vec<(Assignment, How)> = headers.iter().zip(assignments).map(leftover).collect();
+    if family_label.is_none() && taken.is_empty() {
+        guess::assign(headers, &mut assignments, config);
+    }
+    RoleMap { family: family_label.unwrap_or("unknown").to_owned(), assignments, graph }
+}
+
+/// Heads as the shapes have them, where the rows of one are known: configs are copied between models, shapes are not.
+fn count_heads(graph: &mut Graph, assignments: &[Option<(Assignment, How)>]) {
+    let Some(head_dim) = graph.head_dim.filter(|rows| *rows > 0) else { return };
+    let views = || {
+        assignments.iter().flatten().filter_map(|(assignment, _)| match assignment {
+            Assignment::Views(views) => Some(views),
+            _ => None,
+        })
+    };
+    let heads = |part| {
+        let is = |role: &Role| role.part == part && !role.is_bias && role.layer.is_some();
+        let (_, view) = views().flatten().find(|(role, _)| is(role))?;
+        (view.n_rows > 0 && view.n_rows.is_multiple_of(head_dim)).then(|| view.n_rows / head_dim)
+    };
+    graph.n_heads = heads(Part::Q).or(graph.n_heads);
+    graph.n_kv_heads = heads(Part::K).or(graph.n_kv_heads);
+}
+
+/// What a tensor is that no table line claims.
+fn without_role(header: &Header<'_>) -> Assignment {
+    if fixed::is_buffer(header) {
+        return Assignment::Buffer("whole numbers or truth values");
+    }
+    if stored::is_countable(header.shape) {
+        Assignment::Unknown(stored::whole(header.shape))
+    } else {
+        Assignment::UnknownLayout("more elements than can be counted")
+    }
+}
+
+/// Names of weights that mean nothing without the scale stored next to them.
+fn scaled_weights<'a>(headers: &[Header<'a>]) -> HashSet<&'a str> {
+    let stem = |header: &Header<'a>| {
+        let stem = header.name.strip_suffix("_scale_inv").or_else(|| header.name.strip_suffix("_scale"))?;
+        stem.ends_with(".weight").then_some(stem)
+    };
+    headers.iter().filter_map(stem).collect()
+}

@@ -1,0 +1,400 @@
+//! The weights axis: one decision rule, read from top to bottom (method.md §4). Pure.
+
+use crate::align::Side;
+use crate::canonical::Group;
+use crate::evidence::{ALPHA, FamilyResult, SPREAD_ALPHA, TraceEvidence, agrees};
+use crate::measure::agreement::Agreement;
+use crate::measure::constants::TrainedConstants;
+use crate::measure::lattice::LatticeFit;
+
+/// Verdict of the weights axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "method.md section 1; spelled in kebab case in reports")]
+pub enum WeightsVerdict {
+    Identical,
+    Requantised,
+    Derived,
+    PartlyDerived,
+    CommonOrigin,
+    NoEvidence,
+    Inconclusive,
+}
+
+/// Who descends from whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "words of the report")]
+pub enum Direction {
+    LeftToRight,
+    RightToLeft,
+    Undetermined,
+}
+
+/// What happened between the two models; several may hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Relation {
+    /// `cast`, `quantised-copy`, `fine-tune`, `layers-dropped`, `vocabulary-extended`, ….
+    pub kind: String,
+    /// Parameters in words: "int4, groups of 32", "layers [0, 1, 3]".
+    pub detail: String,
+}
+
+/// A copy of one side laid on a coarser set of values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Requantised {
+    /// Every sampled value of the coarser side is the other's value rounded to its element type.
+    Rounded {
+        /// The coarser side.
+        copy: Side,
+    },
+    /// On a grid.
+    Grid {
+        /// The side on the grid.
+        copy: Side,
+        /// The grid and whether it was laid over the other side itself.
+        fit: LatticeFit,
+    },
+}
+
+/// What was seen of equality.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Equality {
+    /// Elements compared one by one.
+    pub n_compared: u64,
+    /// Of these, of equal value.
+    pub n_equal: u64,
+    /// Every weight of both models was compared one by one.
+    pub is_complete: bool,
+    /// Element types differ somewhere.
+    pub dtypes_differ: bool,
+}
+
+/// Everything the rule looks at.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// Bit equality.
+    pub equality: Equality,
+    /// Coarser copies.
+    pub requantised: Option<Requantised>,
+    /// Families tested.
+    pub families: &'a [FamilyResult],
+    /// All trace tests together.
+    pub trace: &'a TraceEvidence,
+    /// Likelihood at the prior.
+    pub likelihood: f64,
+    /// Agreement of partners per layer pair outside the trace sample.
+    pub agreements: &'a [(u32, u32, Agreement)],
+    /// Agreement of answers to shared tokens per layer pair.
+    pub probes: &'a [(u32, u32, Agreement)],
+    /// Gains and biases.
+    pub constants: Option<TrainedConstants>,
+    /// Median cosine of paired matrices outside the token tables.
+    pub median_cosine: Option<f64>,
+    /// The graph is unknown: there are no layers and no token probes.
+    pub is_unknown_graph: bool,
+}
+
+/// The decision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The word.
+    pub verdict: WeightsVerdict,
+    /// Statistics that decided.
+    pub decided_by: Vec<&'static str>,
+    /// Sentences.
+    pub reasons: Vec<String>,
+    /// Groups whose weights the other model explains.
+    pub explained: Vec<Group>,
+    /// Direction, where something tells.
+    pub direction: Direction,
+}
+
+/// Median centred cosine of gains and biases below which only an initialisation is shared: published nets trained from
+/// one seed .01 to .03, fine-tunes .94 to 1.00; transformers of one seed .07 to .17.
+pub const SHARED_TRAINING: f64 = 0.25;
+
+/// Mean share of units that answer alike from which on training is shared: a shared initialisation .1 to 36 % (the most
+/// against an eighth of a training run), shared training 82 % and more (docs/methods.md#probes).
+pub const SHARED_ANSWERS: f64 = 0.6;
+
+/// Median matrix cosine above which two models are near each other whatever else holds; a shared initialisation alone
+/// reaches .81 where measured.
+pub const NEAR: f64 = 0.9;
+
+/// Smallest detectable share above which silence says nothing.
+const POWER_FLOOR: f64 = 0.25;
+
+/// Decides.
+#[must_use]
+pub fn decide(facts: &Facts<'_>) -> Decision {
+    let all_equal = facts.equality.n_compared > 0 && facts.equality.n_equal == facts.equality.n_compared;
+    if all_equal && facts.equality.is_complete {
+        let how = if facts.equality.dtypes_differ { ", after a lossless cast" } else { "" };
+        return Decision {
+            verdict: WeightsVerdict::Identical,
+            decided_by: vec!["equality"],
+            reasons: vec![format!("every weight of both models has the same value{how}")],
+            explained: Group::ALL.to_vec(),
+            direction: Direction::Undetermined,
+        };
+    }
+    let explained = explained_groups(facts);
+    let blocks: Vec<Group> = explained
+        .iter()
+        .copied()
+        .filter(|group| *group != Group::Embeddings && *group != Group::Norms)
+        .collect();
+    if let Some(requantised) = facts.requantised.filter(|_| !blocks.is_empty()) {
+        if let Some(decision) = requantised_copy(requantised) {
+            return decision;
+        }
+    }
+    if blocks.is_empty() && explained.contains(&Group::Embeddings) {
+        return grafted(facts);
+    }
+    if blocks.is_empty() {
+        return silent(facts);
+    }
+    shared(facts, explained)
+}
+
+/// Groups in which the tests of one group alone reject, or units find their partners.
+fn explained_groups(facts: &Facts<'_>) -> Vec<Group> {
+    let rejects = |ln_p: f64| ln_p + (facts.trace.groups.len() as f64).ln() <= ALPHA.ln();
+    let spread = facts.trace.rejects() || facts.trace.groups.len() == 1;
+    let mut groups = Vec::new();
+    for result in &facts.trace.groups {
+        let holds = match result.group {
+            Group::Embeddings => rejects(result.ln_p) && both_halves_reject(facts),
+            _ => rejects(result.ln_p) && (spread || result.n_tests > 2),
+        };
+        if holds && trace_stands(facts, result.group) {
+            groups.push(result.group);
+        }
+    }
+    let found = agreeing_layers(facts.agreements) >= 2 || agreeing_layers(facts.probes) >= 2;
+    if found && !groups.contains(&Group::Mlp) {
+        groups.push(Group::Mlp);
+    }
+    if groups.iter().any(|group| *group != Group::Embeddings) {
+        groups.push(Group::Norms);
+    }
+    groups
+}
+
+/// One group's rejection does not hang on its strongest test.
+fn trace_stands(facts: &Facts<'_>, group: Group) -> bool {
+    if group == Group::Embeddings || facts.is_unknown_graph {
+        return true;
+    }
+    let ln_ps: Vec<f64> = facts
+        .families
+        .iter()
+        .filter(|family| family.group == group)
+        .map(|family| family.trace.ln_p)
+        .collect();
+    crate::numerics::spread_ln_p(&ln_ps) <= SPREAD_ALPHA.ln() || facts.trace.rejects()
+}
+
+fn both_halves_reject(facts: &Facts<'_>) -> bool {
+    facts
+        .families
+        .iter()
+        .filter_map(|family| family.halves)
+        .any(|halves| halves.iter().all(|half| half.ln_p <= SPREAD_ALPHA.ln()))
+}
+
+/// Layers other than 0 in which units find each other; a model of one or two layers counts all of them.
+fn agreeing_layers(agreements: &[(u32, u32, Agreement)]) -> usize {
+    let found = agreements.iter().filter(|(_, _, agreement)| agrees(agreement));
+    let deep = agreements.iter().any(|(_, right, _)| *right >= 2);
+    found.filter(|(_, right, _)| !deep || *right != 0).count()
+}
+
+/// Some pair of layers agrees.
+fn finds_partners(facts: &Facts<'_>) -> bool {
+    facts.agreements.iter().chain(facts.probes).any(|(_, _, agreement)| agrees(agreement))
+}
+
+fn requantised_copy(requantised: Requantised) -> Option<Decision> {
+    let (copy, reason) = match requantised {
+        Requantised::Rounded { copy } => (copy, "is the other rounded to its element type".to_owned()),
+        Requantised::Grid { copy, fit } if fit.is_over_a() => {
+            (copy, format!("lies on a grid laid over the other itself ({})", fit.lattice.describe()))
+        }
+        Requantised::Grid { .. } => return None,
+    };
+    let (side, direction) = match copy {
+        Side::Left => ("left", Direction::RightToLeft),
+        Side::Right => ("right", Direction::LeftToRight),
+    };
+    Some(Decision {
+        verdict: WeightsVerdict::Requantised,
+        decided_by: vec!["lattice", "trace"],
+        reasons: vec![format!("the {side} model {reason}")],
+        explained: Group::ALL.to_vec(),
+        direction,
+    })
+}
+
+fn grafted(facts: &Facts<'_>) -> Decision {
+    let tested: Vec<&str> = facts
+        .trace
+        .groups
+        .iter()
+        .filter(|result| result.group != Group::Embeddings)
+        .map(|result| result.group.name())
+        .collect();
+    let (verdict, reason) = if tested.is_empty() {
+        (
+            WeightsVerdict::Inconclusive,
+            "token tables share weights beyond what independent training explains; nothing else could be tested".into(),
+        )
+    } else {
+        (
+            WeightsVerdict::PartlyDerived,
+            format!(
+                "only the token tables share weights beyond what independent training explains, on two disjoint halves of the \
+                 tokens; {} do not",
+                tested.join(" and ")
+            ),
+        )
+    };
+    Decision {
+        verdict,
+        decided_by: vec!["trace"],
+        reasons: vec![reason],
+        explained: vec![Group::Embeddings],
+        direction: Direction::Undetermined,
+    }
+}
+
+fn silent(facts: &Facts<'_>) -> Decision {
+    let share = facts.trace.smallest_share;
+    let (verdict, reason) = if facts.trace.ln_p <= ALPHA.ln() {
+        let why = "the combined test rejects, but it hangs on a few tests";
+        (WeightsVerdict::Inconclusive, why.to_owned())
+    } else if finds_partners(facts) {
+        let why = "units of one layer find partners, of the others not: too little to decide";
+        (WeightsVerdict::Inconclusive, why.to_owned())
+    } else if facts.trace.n_tests == 0 {
+        (WeightsVerdict::Inconclusive, "no units that the exact test could use were found".to_owned())
+    } else if share.is_none_or(|share| share > POWER_FLOOR) {
+        let why = "the tests are too small: they would miss a quarter of inherited weights";
+        (WeightsVerdict::Inconclusive, why.to_owned())
+    } else {
+        let why = "unit by unit, the two models are no more alike than independent training explains";
+        (WeightsVerdict::NoEvidence, why.to_owned())
+    };
+    Decision {
+        verdict,
+        decided_by: vec!["trace"],
+        reasons: vec![reason],
+        explained: Vec::new(),
+        direction: Direction::Undetermined,
+    }
+}
+
+fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
+    let by_trace = explained.iter().any(|group| {
+        facts
+            .trace
+            .group(*group)
+            .is_some_and(|result| result.ln_p <= ALPHA.ln() && *group != Group::Embeddings)
+    });
+    let decided_by: Vec<&'static str> = [
+        ("trace", by_trace),
+        ("agreement", agreeing_layers(facts.agreements) >= 2),
+        ("probes", agreeing_layers(facts.probes) >= 2),
+    ]
+    .into_iter()
+    .filter_map(|(name, speaks)| speaks.then_some(name))
+    .collect();
+    let mut reasons = vec![format!(
+        "{} share weights beyond what independent training explains",
+        explained
+            .iter()
+            .filter(|group| **group != Group::Norms)
+            .map(|g| g.name())
+            .collect::<Vec<_>>()
+            .join(", ")
+    )];
+    if decided_by == ["trace"] && facts.likelihood < 0.5 {
+        return Decision {
+            verdict: WeightsVerdict::Inconclusive,
+            decided_by,
+            reasons: vec![
+                "the exact test rejects, but the likelihood at the stated prior is below one half".into(),
+            ],
+            explained: Vec::new(),
+            direction: Direction::Undetermined,
+        };
+    }
+    let (is_shared_training, sentence, sign) = shared_training(facts);
+    reasons.push(sentence);
+    let decided_by = decided_by.into_iter().chain(sign).collect();
+    let verdict = if is_shared_training { WeightsVerdict::Derived } else { WeightsVerdict::CommonOrigin };
+    Decision { verdict, decided_by, reasons, explained, direction: Direction::Undetermined }
+}
+
+/// Whether training is shared or only an initialisation, why, and by which statistic where one tells.
+///
+/// A shared initialisation leaves the same trace in S2 as descent. Units that answer tokens alike, gains and biases that moved
+/// alike, and near-equal matrices are signs of shared training.
+fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
+    if let Some(cosine) = facts.median_cosine.filter(|cosine| *cosine >= NEAR) {
+        let says = format!(
+            "matrices are nearer (median cosine {cosine:.2}) than a shared initialisation leaves them"
+        );
+        return (true, says, None);
+    }
+    let answers = mean_share(facts.probes);
+    if let Some(share) = answers.filter(|share| *share >= SHARED_ANSWERS) {
+        let says = format!(
+            "{:.0} % of the MLP units answer the shared tokens alike: training is shared",
+            100.0 * share
+        );
+        return (true, says, Some("probes"));
+    }
+    let constants = facts.constants;
+    if let Some(constants) = constants.filter(|constants| constants.median_cosine >= SHARED_TRAINING) {
+        let says = format!(
+            "gains and biases, which start as constants, moved alike (median centred cosine {:.2} over {} vectors): training is \
+             shared, not only an initialisation",
+            constants.median_cosine, constants.n_vectors
+        );
+        return (true, says, Some("trained-constants"));
+    }
+    match (answers, constants) {
+        (Some(share), _) => {
+            let says = format!(
+                "only {:.1} % of the MLP units answer the shared tokens alike: a shared initialisation explains what the matrices \
+                 have in common; descent not excluded",
+                100.0 * share
+            );
+            (false, says, Some("probes"))
+        }
+        (None, Some(constants)) => {
+            let says = format!(
+                "gains and biases, which start as constants, are not alike (median centred cosine {:.2} over {} vectors): a \
+                 shared initialisation explains the matrices; descent not excluded",
+                constants.median_cosine, constants.n_vectors
+            );
+            (false, says, Some("trained-constants"))
+        }
+        (None, None) if facts.is_unknown_graph => {
+            let says =
+                "nothing tells a shared initialisation from shared training here; descent not excluded";
+            (false, says.into(), None)
+        }
+        _ => {
+            let says = "shared training and a shared initialisation were not told apart at this effort";
+            (true, says.into(), None)
+        }
+    }
+}
+
+/// Mean share over layer pairs; None of none.
+fn mean_share(agreements: &[(u32, u32, Agreement)]) -> Option<f64> {
+    let sum: f64 = agreements.iter().map(|(_, _, agreement)| agreement.share()).sum();
+    (!agreements.is_empty()).then(|| sum / agreements.len() as f64)
+}

@@ -1,0 +1,198 @@
+//! Reports of hand-made comparisons: as approved, within 100 columns, and true to their schemas.
+//!
+//! `COGNATE_ACCEPT=1 cargo test --test reports` writes the approved files anew; read the difference before committing.
+
+mod samples;
+mod schemas;
+
+use cognate::bench::{BenchReport, DeviceReport, Line, Outcome, Peak, SHAPES, Timing, Unit};
+use cognate::compare::{ArchitectureVerdict, Comparison, WeightsVerdict};
+use cognate::report::terminal::Style;
+use cognate::report::wire::{self, ErrorDocument, Failure};
+use cognate::report::{json, markdown, terminal};
+use serde_json::Value;
+
+const UNICODE: Style = Style { colour: false, unicode: true, verbose: false };
+
+fn document(comparison: &Comparison) -> String {
+    json::document(&wire::Comparison::new(comparison, 4, Some("verdict 'derived' is listed in --fail-on")))
+}
+
+#[test]
+fn reports_read_as_approved() {
+    let related = samples::renamed_fine_tune();
+    let independent = independent();
+    for (file, text) in [
+        ("related.txt", terminal::comparison(&related, UNICODE)),
+        ("related.ascii.txt", terminal::comparison(&related, Style::default())),
+        ("related.colour.txt", terminal::comparison(&related, Style { colour: true, ..UNICODE })),
+        ("related.json", document(&related)),
+        ("related.md", markdown::comparison(&related)),
+        ("independent.txt", terminal::comparison(&independent, UNICODE)),
+    ] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/approved").join(file);
+        if std::env::var_os("COGNATE_ACCEPT").is_some() {
+            std::fs::write(&path, &text).expect("the approved file can be written");
+        }
+        let approved = std::fs::read_to_string(&path).expect("an approved file");
+        assert_eq!(text, approved, "{file}: COGNATE_ACCEPT=1 accepts the new text");
+    }
+}
+
+#[test]
+fn no_line_is_wider_than_100_columns() {
+    let mut wide = samples::renamed_fine_tune();
+    wide.left.reference = "r".repeat(4096);
+    wide.architecture.differences = vec!["d".repeat(300), "many words ".repeat(60)];
+    wide.not_tested = vec![wide.not_tested[0].clone(); 500];
+    wide.not_tested[0].tensor = "t".repeat(5000);
+    for layer in 4..200 {
+        let mut row = wide.layers[1].clone();
+        (row.left, row.right) = (Some(layer), Some(layer + 1));
+        wide.layers.push(row);
+    }
+    for comparison in [samples::renamed_fine_tune(), independent(), wide] {
+        for line in terminal::comparison(&comparison, UNICODE).lines() {
+            assert!(line.chars().count() <= 100, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_typical_report_fits_a_screen() {
+    let n_lines = terminal::comparison(&samples::renamed_fine_tune(), UNICODE).lines().count();
+    assert!(n_lines <= 60, "{n_lines} lines");
+}
+
+#[test]
+fn colour_only_repeats_words() {
+    let plain = terminal::comparison(&samples::renamed_fine_tune(), UNICODE);
+    let coloured = terminal::comparison(&samples::renamed_fine_tune(), Style { colour: true, ..UNICODE });
+    let mut stripped = String::new();
+    let mut rest = coloured.as_str();
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        stripped.push_str(before);
+        rest = after.split_once('m').expect("a complete sequence").1;
+    }
+    stripped.push_str(rest);
+    assert_eq!(stripped, plain);
+}
+
+#[test]
+fn a_selective_report_carries_no_verdict() {
+    let mut selective = samples::renamed_fine_tune();
+    selective.weights.verdict = None;
+    selective.tool.selective = Some(vec!["plain".to_owned()]);
+    let text = terminal::comparison(&selective, UNICODE);
+    assert!(text.contains("SELECTIVE") && text.contains("no verdict"), "{text}");
+    let read: Value = serde_json::from_str(&document(&selective)).expect("JSON");
+    assert_eq!(read["weights"]["verdict"], Value::Null);
+    assert_eq!(read["tool"]["selective"][0], "plain");
+}
+
+#[test]
+fn documents_keep_to_their_schema() {
+    let mut numberless = samples::renamed_fine_tune();
+    numberless.weights.log10_p = Some(f64::NEG_INFINITY);
+    numberless.weights.likelihood = Some(f64::NAN);
+    numberless.weights.direction = None;
+    numberless.weights.power = None;
+    numberless.shared_tokens = None;
+    numberless.layers[0].cosine = Some(f64::NAN);
+    let failure = Failure { code: "ST-SHORT".to_owned(), exit_code: 3, byte: Some(7), ..Failure::default() };
+    let failed = ErrorDocument::new(wire::COMPARE_VERSION, &failure);
+    let in_batch = ErrorDocument {
+        left: Some(wire::Reference { reference: "a" }),
+        right: Some(wire::Reference { reference: "b" }),
+        ..failed.clone()
+    };
+    for text in [
+        document(&samples::renamed_fine_tune()),
+        document(&independent()),
+        document(&numberless),
+        json::document(&failed),
+        json::line(&in_batch),
+    ] {
+        assert_eq!(schemas::check("compare", &text), Ok(()), "{text}");
+    }
+}
+
+#[test]
+fn a_bench_document_keeps_to_its_schema_and_withholds_wrong_speeds() {
+    let timing = Timing { median_s: 0.5, min_s: 0.4, mad_s: 0.01, n_samples: 20, throttled: false };
+    let line =
+        |outcome| Line { kernel: "moments", shape: SHAPES[0], n_rows_used: 512, dtype: "BF16", outcome };
+    let measured = Outcome::Measured {
+        rate: 12.3,
+        unit: Unit::GigabytesPerSecond,
+        peak: Some(("memory read", 0.8)),
+        timing,
+        error: 1e-9,
+        error_bound: 1e-7,
+    };
+    let withheld = Outcome::Withheld { error: 0.5, error_bound: 1e-7 };
+    let failed = Outcome::Failed { cause: "the device was lost".to_owned() };
+    let report = BenchReport {
+        version: "0.1.0",
+        seed: 1,
+        devices: vec![DeviceReport {
+            name: "cpu".to_owned(),
+            driver: String::new(),
+            tier: "avx2+fma".to_owned(),
+            is_software: false,
+            n_threads: 2,
+            peaks: vec![Peak { name: "memory read", rate: 15.0, unit: Unit::GigabytesPerSecond, timing }],
+            lines: vec![line(measured), line(withheld), line(failed)],
+        }],
+    };
+    let text = json::document(&wire::Bench::new(&report, 6));
+    assert_eq!(schemas::check("bench", &text), Ok(()), "{text}");
+    let table = terminal::bench(&report, UNICODE);
+    assert!(
+        table.contains("12.3 GB/s") && table.contains("speed withheld") && table.contains("FAILED"),
+        "{table}"
+    );
+}
+
+#[test]
+fn the_schema_objects_to_a_lost_renamed_or_mistyped_key() {
+    let text = document(&samples::renamed_fine_tune());
+    for (from, to) in [
+        ("\"decided_by\":", "\"decidedBy\":"),
+        ("\"verdict\": \"derived\"", "\"verdict\": \"related\""),
+        ("\"seed\": 0", "\"seed\": \"0\""),
+        ("\"bytes_read\":", "\"bytes\":"),
+        ("\"speaks\": \"for\"", "\"speaks\": 1"),
+    ] {
+        assert!(text.contains(from), "{from} is in the document");
+        assert!(schemas::check("compare", &text.replacen(from, to, 1)).is_err(), "{from}");
+    }
+}
+
+/// Two models trained apart.
+fn independent() -> Comparison {
+    let mut sample = samples::renamed_fine_tune();
+    sample.architecture.verdict = ArchitectureVerdict::Same;
+    sample.architecture.renamed.clear();
+    sample.architecture.differences.clear();
+    sample.not_tested.clear();
+    for row in &mut sample.layers {
+        row.centred_cosine = row.centred_cosine.map(|_| 0.001);
+        row.agreement = row.agreement.map(|_| 0.002);
+        row.z = row.z.map(|_| 0.4);
+    }
+    let weights = &mut sample.weights;
+    weights.verdict = Some(WeightsVerdict::NoEvidence);
+    weights.likelihood = Some(0.0312);
+    weights.log10_p = Some(-0.31);
+    weights.z = Some(0.44);
+    weights.relations.clear();
+    weights.direction = None;
+    (weights.left_share, weights.right_share) = (0.0, 0.0);
+    for (_, share) in &mut weights.inherited_by_component {
+        *share = 0.0;
+    }
+    weights.evidence.retain(|evidence| !evidence.is_for);
+    weights.reasons = vec!["no statistic exceeds what independent weights give".to_owned()];
+    sample
+}
