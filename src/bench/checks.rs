@@ -125,7 +125,7 @@ fn unit_row(matrix: &Matrix, index: usize) -> Vec<f64> {
     values.into_iter().map(|value| value / norm).collect()
 }
 
-/// Traces of some permutations; n terms added in any order are off by at most n roundoffs of f32 of Σ|C|.
+/// Traces of some permutations; n terms added in f32 in any order are off by at most n roundoffs of Σ|C|.
 pub(super) fn permuted_traces(found: &[f64], scores: &[f32], n: usize, permutations: &[u32]) -> Checked {
     let errors: Vec<f64> = permutations
         .chunks_exact(n)

@@ -377,16 +377,19 @@ mod avx2 {
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn dots(a: &[f32], b: &[f32]) -> [f64; 3] {
         let n = a.len().min(b.len());
-        let (a_vectors, a_tail) = a[..n].as_chunks::<8>();
-        let (b_vectors, b_tail) = b[..n].as_chunks::<8>();
+        let (a_chunks, a_tail) = a[..n].as_chunks::<16>();
+        let (b_chunks, b_tail) = b[..n].as_chunks::<16>();
         let mut sums = [[_mm256_setzero_ps(); 3]; 2];
-        for (index, (x, y)) in a_vectors.iter().zip(b_vectors).enumerate() {
-            // SAFETY: each array holds eight elements, and the load needs no alignment
-            let (x, y) = unsafe { (_mm256_loadu_ps(x.as_ptr()), _mm256_loadu_ps(y.as_ptr())) };
-            let [ab, aa, bb] = &mut sums[index % 2];
-            *ab = _mm256_fmadd_ps(x, y, *ab);
-            *aa = _mm256_fmadd_ps(x, x, *aa);
-            *bb = _mm256_fmadd_ps(y, y, *bb);
+        for (x, y) in a_chunks.iter().zip(b_chunks) {
+            for (half, [ab, aa, bb]) in sums.iter_mut().enumerate() {
+                // SAFETY: each array holds sixteen elements, and the load needs no alignment
+                let (x, y) = unsafe {
+                    (_mm256_loadu_ps(x.as_ptr().add(8 * half)), _mm256_loadu_ps(y.as_ptr().add(8 * half)))
+                };
+                *ab = _mm256_fmadd_ps(x, y, *ab);
+                *aa = _mm256_fmadd_ps(x, x, *aa);
+                *bb = _mm256_fmadd_ps(y, y, *bb);
+            }
         }
         let mut totals = [0, 1, 2].map(|which| sum(sums[0][which]) + sum(sums[1][which]));
         for (&x, &y) in a_tail.iter().zip(b_tail) {
