@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    cognate::gpu::quiet_device_select();
     cognate::cli::main()
 }

@@ -44,7 +44,7 @@ pub(super) fn of_gpu(error: &gpu::Error) -> Box<Failure> {
         code: code.to_owned(),
         exit_code: exit::BACKEND,
         message: error.to_string(),
-        hint: Some("`cognate devices` lists what there is; --backend cpu needs no GPU".to_owned()),
+        hint: Some("`cognate devices` lists what there is; software adapters are taken by --gpu NAME only; --backend cpu needs none".to_owned()),
         ..Failure::default()
     })
 }

@@ -276,7 +276,7 @@ impl TraceStage {
 /// Matrix pairs looked at for a grid.
 const GRID_MATRICES: usize = 6;
 /// Rows of each.
-const GRID_ROWS: usize = 8;
+const GRID_ROWS: usize = 32;
 
 /// Whether one side is the other on a coarser set of values; asked only where every matrix is near its counterpart.
 pub(super) fn requantised(
@@ -333,11 +333,14 @@ pub(super) fn requantised(
         }
         let fits: Vec<LatticeFit> = sides.get(&at).into_iter().flatten().copied().flatten().collect();
         let Some(first) = fits.first() else { continue };
-        let agree = fits.iter().filter(|fit| fit.lattice == first.lattice).count();
+        let same: Vec<&LatticeFit> = fits.iter().filter(|fit| fit.lattice == first.lattice).collect();
         // one grid on most matrices; a few may be kept at full width or have groups without a full range
-        if agree * 3 >= n_seen * 2 {
-            let over_a = fits.iter().filter(|fit| fit.over_a).count() * 3 >= n_seen * 2;
-            let fit = LatticeFit { over_a, ..*first };
+        if same.len() * 3 >= n_seen * 2 {
+            let fit = LatticeFit {
+                lattice: first.lattice,
+                n_far: same.iter().map(|fit| fit.n_far).sum(),
+                n_far_expected: same.iter().map(|fit| fit.n_far_expected).sum(),
+            };
             return Ok(Some(Requantised::Grid { copy, fit }));
         }
     }

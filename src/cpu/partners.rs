@@ -132,6 +132,7 @@ impl LaneBests {
         LaneBests { best: [f32::NEG_INFINITY; LANES], second: [f32::NEG_INFINITY; LANES], index: [0; LANES] };
 
     /// Without branches, so that the lanes become vectors.
+    #[expect(clippy::needless_range_loop, reason = "four arrays side by side read better by lane")]
     #[inline(always)]
     fn update(&mut self, keys: &[f32; LANES], index: u32) {
         for lane in 0..LANES {

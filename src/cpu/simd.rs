@@ -195,28 +195,21 @@ mod avx2 {
             }
         }
 
-        /// Everything but the signs, for two times eight pairs; the two are added to each other first, which
-        /// halves the chain of additions that wait for one another.
+        /// Everything but the signs, for eight pairs.
         #[inline]
         #[target_feature(enable = "avx2,fma,f16c")]
-        fn add(&mut self, a: [__m256; 2], b: [__m256; 2]) {
+        fn add(&mut self, a: __m256, b: __m256) {
             let magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fff_ffff));
-            let differences = [
-                _mm256_and_ps(_mm256_sub_ps(a[0], b[0]), magnitude),
-                _mm256_and_ps(_mm256_sub_ps(a[1], b[1]), magnitude),
-            ];
-            self.abs_diff = _mm256_add_ps(self.abs_diff, _mm256_add_ps(differences[0], differences[1]));
-            let larger = _mm256_max_ps(differences[0], differences[1]);
-            self.max_abs_diff = _mm256_max_ps(self.max_abs_diff, larger);
-            self.a = _mm256_add_ps(self.a, _mm256_add_ps(a[0], a[1]));
-            self.b = _mm256_add_ps(self.b, _mm256_add_ps(b[0], b[1]));
-            for half in 0..2 {
-                self.aa = _mm256_fmadd_ps(a[half], a[half], self.aa);
-                self.bb = _mm256_fmadd_ps(b[half], b[half], self.bb);
-                self.ab = _mm256_fmadd_ps(a[half], b[half], self.ab);
-                let equal = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_EQ_OQ>(a[half], b[half]));
-                self.counts = _mm256_add_epi32(self.counts, equal);
-            }
+            let difference = _mm256_and_ps(_mm256_sub_ps(a, b), magnitude);
+            self.abs_diff = _mm256_add_ps(self.abs_diff, difference);
+            self.max_abs_diff = _mm256_max_ps(self.max_abs_diff, difference);
+            self.a = _mm256_add_ps(self.a, a);
+            self.b = _mm256_add_ps(self.b, b);
+            self.aa = _mm256_fmadd_ps(a, a, self.aa);
+            self.bb = _mm256_fmadd_ps(b, b, self.bb);
+            self.ab = _mm256_fmadd_ps(a, b, self.ab);
+            let equal = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_EQ_OQ>(a, b));
+            self.counts = _mm256_add_epi32(self.counts, equal);
         }
 
         /// Signs of sixteen pairs of 16-bit floats.
@@ -341,9 +334,10 @@ mod avx2 {
             let (x, y) = (load(x), load(y));
             let a_even = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(x));
             let b_even = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(y));
+            sums.add(a_even, b_even);
             let a_odd = _mm256_castsi256_ps(_mm256_and_si256(x, upper));
             let b_odd = _mm256_castsi256_ps(_mm256_and_si256(y, upper));
-            sums.add([a_even, a_odd], [b_even, b_odd]);
+            sums.add(a_odd, b_odd);
             sums.add_signs_16(x, y);
         })
     }
@@ -352,7 +346,9 @@ mod avx2 {
     pub(super) fn moments_f16(a: &[u8], b: &[u8]) -> BlockSums {
         over_vectors!(a, b, 32, |sums, x, y| {
             let (x, y) = (load(x), load(y));
-            sums.add(halves(x), halves(y));
+            let (a, b) = (halves(x), halves(y));
+            sums.add(a[0], b[0]);
+            sums.add(a[1], b[1]);
             sums.add_signs_16(x, y);
         })
     }
@@ -371,13 +367,10 @@ mod avx2 {
     pub(super) fn moments_f32(a: &[u8], b: &[u8]) -> BlockSums {
         over_vectors!(a, b, 64, |sums, x, y| {
             let (x, y) = (load_two(x), load_two(y));
-            let (a, b) = (
-                [_mm256_castsi256_ps(x[0]), _mm256_castsi256_ps(x[1])],
-                [_mm256_castsi256_ps(y[0]), _mm256_castsi256_ps(y[1])],
-            );
-            sums.add(a, b);
-            sums.add_signs_32(x[0], y[0]);
-            sums.add_signs_32(x[1], y[1]);
+            for half in 0..2 {
+                sums.add(_mm256_castsi256_ps(x[half]), _mm256_castsi256_ps(y[half]));
+                sums.add_signs_32(x[half], y[half]);
+            }
         })
     }
 

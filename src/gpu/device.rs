@@ -1,12 +1,22 @@
 //! Opening a device: handlers first, then the shader modules with or without run-time checks.
 #![expect(
     unsafe_code,
-    reason = "shader modules without run-time checks in release builds, see `shader_module`"
+    reason = "shader modules without run-time checks in release builds, see `shader_module`; one environment variable, see \
+              `quiet_device_select`"
 )]
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{DeviceInfo, Error};
+
+/// Mesa's device-select layer looks for a display and prints four lines of `error:` where there is none; it only reorders
+/// adapters, which are chosen by name and type here. Call before any thread starts.
+pub fn quiet_device_select() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() && std::env::var_os("NODEVICE_SELECT").is_none() {
+        // SAFETY: the first statement of the program, while it has one thread: nobody reads the environment meanwhile
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
+}
 
 /// A device, its queue, and what went wrong outside of any error scope.
 #[derive(Debug)]

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 pub use choice::Choice;
+pub use device::quiet_device_select;
 pub use error::Error;
 pub use info::{Api, DeviceInfo, DeviceType, MatrixUnit, devices};
 pub(crate) use kernel::params;

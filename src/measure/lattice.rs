@@ -2,8 +2,8 @@
 //!
 //! For each group of consecutive inputs the grid of step s is rebuilt from B alone (symmetric: s = max|B| / q_max;
 //! asymmetric: s = (max − min) / (2^bits − 1)); B must sit on it, and |B − A| ≤ s/2 must hold but for the few elements whose
-//! rounding fell the other way because A was stored rounded. A grid laid over a fine-tune fails the second condition: an
-//! element that moved by δ crosses a level with probability 2|δ|/s.
+//! rounding fell the other way because A was stored rounded: an element that moved by δ crosses a level with probability
+//! |δ|/s, and rounding to a type moves by a quarter of its last place on average. A grid laid over a fine-tune has more.
 
 use crate::tensor::{Dtype, Matrix, Values};
 
@@ -27,17 +27,23 @@ impl Lattice {
     }
 }
 
-/// Share of elements beyond half a step that rounding of A explains: bf16 rounds by 2⁻⁹ of a value, which is at most a few
-/// steps, and twice that share of a step crosses a level: .4 % at two steps.
-const MAX_FAR_SHARE: f64 = 0.005;
-
 /// What a sample of rows says of B against A.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LatticeFit {
     /// The grid.
     pub lattice: Lattice,
-    /// Whether it was laid over A itself.
-    pub over_a: bool,
+    /// Elements of B more than half a step from A.
+    pub n_far: usize,
+    /// As many as the rounding of A's stored type explains.
+    pub n_far_expected: f64,
+}
+
+impl LatticeFit {
+    /// Whether the grid was laid over A itself: no more elements are far than four standard deviations of a Poisson count allow.
+    #[must_use]
+    pub fn is_over_a(&self) -> bool {
+        self.n_far as f64 <= self.n_far_expected + 4.0 * (self.n_far_expected + 1.0).sqrt()
+    }
 }
 
 /// Whether every element of b is the element of a rounded to b's type (bf16, f16), and b is coarser than a.
@@ -81,8 +87,8 @@ pub fn lattice_fit(a: &Matrix, b: &Matrix) -> Option<LatticeFit> {
                 if !b.n_cols.is_multiple_of(group_size) {
                     continue;
                 }
-                if let Some(over_a) = explains(a, b, lattice) {
-                    return Some(LatticeFit { lattice, over_a });
+                if let Some(fit) = explains(a, b, lattice) {
+                    return Some(fit);
                 }
             }
         }
@@ -90,10 +96,11 @@ pub fn lattice_fit(a: &Matrix, b: &Matrix) -> Option<LatticeFit> {
     None
 }
 
-/// None if some group of B is off the grid; else whether A is within half a step everywhere.
-fn explains(a: &Matrix, b: &Matrix, lattice: Lattice) -> Option<bool> {
-    let ulp_b = half_ulp(b);
-    let (mut n_far, mut n_seen, mut n_levels_seen) = (0usize, 0usize, 0usize);
+/// None if some group of B is off the grid.
+fn explains(a: &Matrix, b: &Matrix, lattice: Lattice) -> Option<LatticeFit> {
+    let (ulp_a, ulp_b) = (half_ulp(a), half_ulp(b));
+    let mut fit = LatticeFit { lattice, n_far: 0, n_far_expected: 0.0 };
+    let mut n_levels_seen = 0usize;
     for row in 0..b.n_rows {
         for first in (0..b.n_cols).step_by(lattice.group_size) {
             let group = first..first + lattice.group_size;
@@ -118,19 +125,19 @@ fn explains(a: &Matrix, b: &Matrix, lattice: Lattice) -> Option<bool> {
                 })
             })?;
             n_levels_seen += 1;
-            n_seen += lattice.group_size;
-            n_far += group
-                .zip(&values)
-                .filter(|(col, value)| {
-                    let original = f64::from(a.at(row, *col));
-                    (**value - original).abs() > 0.5 * step.0 * (1.0 + slack) + 2.0 * ulp_b * value.abs()
-                })
-                .count();
+            for (col, value) in group.zip(&values) {
+                let original = f64::from(a.at(row, col));
+                let reach = 0.5 * step.0 * (1.0 + slack) + 2.0 * ulp_b * value.abs();
+                fit.n_far += usize::from((value - original).abs() > reach);
+                // half a last place of the binade, halved again for the mean
+                let binade = if original == 0.0 { 0.0 } else { original.abs().log2().floor().exp2() };
+                fit.n_far_expected += 0.5 * ulp_a * binade / step.0;
+            }
         }
     }
     // groups of zeros say nothing
     let enough = n_levels_seen * 2 >= b.n_rows * (b.n_cols / lattice.group_size);
-    enough.then_some(n_far as f64 <= MAX_FAR_SHARE * n_seen as f64)
+    enough.then_some(fit)
 }
 
 /// (step, origin) pairs to try for a group; none for a group of one value.
@@ -189,10 +196,27 @@ mod tests {
         for (n_bits, group_size) in [(4, 32), (8, 32), (4, 128), (3, 64)] {
             let wanted = Lattice { n_bits, group_size, is_symmetric: true };
             let fit = lattice_fit(&a, &quantise(&a, n_bits, group_size)).expect("a grid is there");
-            assert_eq!((fit.lattice, fit.over_a), (wanted, true));
+            assert_eq!((fit.lattice, fit.is_over_a()), (wanted, true));
             let fit = lattice_fit(&a, &quantise(&tuned, n_bits, group_size)).expect("a grid is there");
-            assert_eq!((fit.lattice, fit.over_a), (wanted, false));
+            assert_eq!((fit.lattice, fit.is_over_a()), (wanted, false));
         }
+    }
+
+    #[test]
+    fn a_grid_laid_before_rounding_is_told_from_one_laid_over_a_small_step_of_training() {
+        let (master, step) = (noise(64, 256, 7), noise(64, 256, 8));
+        let stored = |scale: f32| {
+            let bits = (0..64 * 256)
+                .map(|i| {
+                    half::bf16::from_f32(master.at(i / 256, i % 256) + scale * step.at(i / 256, i % 256))
+                })
+                .map(half::bf16::to_bits)
+                .collect();
+            Matrix { n_rows: 64, n_cols: 256, values: Values::Bf16(bits), column_scale: None }
+        };
+        let grid = quantise(&master, 4, 32);
+        assert!(lattice_fit(&stored(0.0), &grid).expect("a grid is there").is_over_a());
+        assert!(!lattice_fit(&stored(0.005), &grid).expect("a grid is there").is_over_a());
     }
 
     #[test]

@@ -85,8 +85,8 @@ pub fn pair_failed(failure: &Failure, left: &str, right: &str) -> String {
     let message = markdown_sentence(&failure.message);
     format!(
         "| {} | {} | error {} | {message} | | |\n",
-        markdown(left),
-        markdown(right),
+        markdown_code(left),
+        markdown_code(right),
         markdown(&failure.code)
     )
 }

@@ -19,18 +19,14 @@ pub fn digest(file: &dyn Source, meter: &ReadMeter) -> Result<String, Error> {
     read_piece(file, 0, &mut current, meter)?;
     let mut offset = current.len() as u64;
     while !current.is_empty() {
-        let (read, _) = rayon::join(
-            || {
-                if offset < size_bytes {
-                    read_piece(file, offset, &mut ahead, meter)
-                } else {
-                    Ok(ahead.clear())
-                }
-            },
-            || {
-                hasher.update_rayon(&current);
-            },
-        );
+        ahead.clear();
+        let read_ahead = || {
+            if offset == size_bytes { Ok(()) } else { read_piece(file, offset, &mut ahead, meter) }
+        };
+        let hash = || {
+            hasher.update_rayon(&current);
+        };
+        let (read, ()) = rayon::join(read_ahead, hash);
         read?;
         offset += ahead.len() as u64;
         std::mem::swap(&mut current, &mut ahead);

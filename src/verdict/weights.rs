@@ -218,7 +218,7 @@ fn finds_partners(facts: &Facts<'_>) -> bool {
 fn requantised_copy(requantised: Requantised) -> Option<Decision> {
     let (copy, reason) = match requantised {
         Requantised::Rounded { copy } => (copy, "is the other rounded to its element type".to_owned()),
-        Requantised::Grid { copy, fit } if fit.over_a => {
+        Requantised::Grid { copy, fit } if fit.is_over_a() => {
             (copy, format!("lies on a grid laid over the other itself ({})", fit.lattice.describe()))
         }
         Requantised::Grid { .. } => return None,

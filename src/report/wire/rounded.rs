@@ -42,7 +42,7 @@ mod tests {
             (Some(-0.000_001), "0.0"),
             (Some(0.123_456), "0.12346"),
             (Some(-300.126), "-300.126"),
-            (Some(1e300), "1e300"),
+            (Some(1e15), "1000000000000000.0"),
         ] {
             let text = serde_json::to_string(&Rounded::<5>(value)).expect("numbers serialise");
             assert_eq!(text, wanted);
