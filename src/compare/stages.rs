@@ -184,7 +184,7 @@ impl TraceStage {
     }
 }
 
-/// Layers and units of each effort (method.md §5).
+/// Layers and units of each effort (docs/methods.md#trace).
 fn budget(effort: Effort) -> Budget {
     match effort {
         Effort::Quick => Budget { max_units: 512, max_feature_rows: 128, max_permutations: 10_000 },

@@ -1,4 +1,4 @@
-//! Which units a pair of models offers to the exact trace test, each matrix in exactly one family (method.md §3, S2).
+//! Which units a pair of models offers to the exact trace test, each matrix in exactly one family (docs/methods.md#trace).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The weights axis: one decision rule, read from top to bottom (method.md §4). Pure.
+//! The weights axis: one decision rule, read from top to bottom (docs/methods.md#decision-rule). Pure.
 
 use crate::align::Side;
 use crate::canonical::Group;
@@ -9,7 +9,7 @@ use crate::measure::lattice::LatticeFit;
 
 /// Verdict of the weights axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "method.md section 1; spelled in kebab case in reports")]
+#[expect(missing_docs, reason = "words of docs/methods.md#decision-rule, in kebab case in reports")]
 pub enum WeightsVerdict {
     Identical,
     Requantised,
