@@ -331,6 +331,7 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
     }
     let (is_shared_training, sentence, sign) = shared_training(facts);
     reasons.push(sentence);
+    let sign = sign.filter(|name| !decided_by.contains(name));
     let decided_by = decided_by.into_iter().chain(sign).collect();
     let verdict = if is_shared_training { WeightsVerdict::Derived } else { WeightsVerdict::CommonOrigin };
     Decision { verdict, decided_by, reasons, explained, direction: Direction::Undetermined }
