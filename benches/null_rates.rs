@@ -59,7 +59,7 @@ const KINDS: [Draws; 4] = [
 /// Unit vectors, [units, features]; a hard draw adds a direction of all units and one of each head.
 fn features(rng: &mut Rng, is_hard: bool, has_heads: bool) -> Vec<f32> {
     let direction: Vec<f64> = (0..N_FEATURES).map(|_| 2.0 * rng.normal()).collect();
-    let mut head = vec![0.0; N_FEATURES];
+    let mut head = [0.0; N_FEATURES];
     let mut values = Vec::with_capacity(N_UNITS * N_FEATURES);
     for unit in 0..N_UNITS {
         if has_heads && unit % HEAD_SIZE == 0 {

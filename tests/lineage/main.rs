@@ -318,7 +318,13 @@ fn cpu_and_software_vulkan_write_the_same_document() {
         Err(error) if std::env::var_os("COGNATE_REQUIRE_GPU").is_some_and(|value| value == "1") => {
             panic!("COGNATE_REQUIRE_GPU=1, but {error}")
         }
-        Err(error) => return println!("skipped: {error}"),
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+            {
+                eprintln!("skipped: {error}");
+            }
+            return;
+        }
     };
     let cpu = Backend::Cpu(Cpu::detect());
     let mut wrong = Vec::new();
