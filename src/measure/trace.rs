@@ -280,6 +280,9 @@ fn block_bound(scores: &[f32], n: usize, group_size: usize) -> f64 {
     let at = |lambda: f64| -> f64 {
         blocks.iter().map(|(size, block)| ln_permanent(block, *size, lambda) - ln_factorial(*size)).sum()
     };
+    if blocks.iter().map(|(size, block)| mean_trace(block, *size)).sum::<f64>() >= 0.0 {
+        return 0.0;
+    }
     // beyond this λ the terms of a block whose diagonal is not its largest order would underflow and be lost
     let steepest = blocks.iter().map(|(size, block)| steepness(block, *size)).fold(0.0, f64::max);
     let limit = if steepest > 0.0 { (600.0 / steepest).min(1e4) } else { 1e4 };
@@ -295,6 +298,11 @@ fn block_bound(scores: &[f32], n: usize, group_size: usize) -> f64 {
         if at(high - width) < at(low + width) { high = low + width } else { low = high - width }
     }
     at(0.5 * (low + high)).min(0.0)
+}
+
+/// Mean trace of a block over its orders.
+fn mean_trace(block: &[f64; BLOCK_UNITS * BLOCK_UNITS], size: usize) -> f64 {
+    block.iter().sum::<f64>() / size as f64
 }
 
 /// Σ of the largest entries of the rows: how fast the scale of a block grows with λ.

@@ -301,7 +301,7 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
             .group(*group)
             .is_some_and(|result| result.ln_p <= ALPHA.ln() && *group != Group::Embeddings)
     });
-    let decided_by: Vec<&'static str> = [
+    let mut decided_by: Vec<&'static str> = [
         ("trace", by_trace),
         ("agreement", agreeing_layers(facts.agreements) >= 2),
         ("probes", agreeing_layers(facts.probes) >= 2),
@@ -331,8 +331,9 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
     }
     let (is_shared_training, sentence, sign) = shared_training(facts);
     reasons.push(sentence);
-    let sign = sign.filter(|name| !decided_by.contains(name));
-    let decided_by = decided_by.into_iter().chain(sign).collect();
+    if let Some(sign) = sign.filter(|sign| !decided_by.contains(sign)) {
+        decided_by.push(sign);
+    }
     let verdict = if is_shared_training { WeightsVerdict::Derived } else { WeightsVerdict::CommonOrigin };
     Decision { verdict, decided_by, reasons, explained, direction: Direction::Undetermined }
 }
