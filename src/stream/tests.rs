@@ -262,7 +262,7 @@ fn a_file_that_is_too_short_is_an_error() {
         rows: RowPairing::Same,
     };
     let backend = Backend::Cpu(Cpu::detect());
-    assert!(pair_moments(&backend, &[item.clone()], &ReadMeter::default(), &|_| ()).is_err());
+    assert!(pair_moments(&backend, std::slice::from_ref(&item), &ReadMeter::default(), &|_| ()).is_err());
     assert!(
         class_counts(&backend, &[item.left, item.right.clone()], &ReadMeter::default(), &|_| ()).is_err()
     );
@@ -314,7 +314,9 @@ fn one_and_four_threads_give_the_same_sums() {
     let item = WorkItem { left: noise(1), right: noise(2), rows: RowPairing::Same };
     let with_threads = |n_threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
-        pool.install(|| pair_moments(&backend, &[item.clone()], &ReadMeter::default(), &|_| ()).unwrap())
+        pool.install(|| {
+            pair_moments(&backend, std::slice::from_ref(&item), &ReadMeter::default(), &|_| ()).unwrap()
+        })
     };
     assert_eq!(with_threads(1), with_threads(4));
 }
