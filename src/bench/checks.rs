@@ -13,14 +13,17 @@ const SAMPLE_ROWS: usize = 64;
 
 /// An error and the largest that the arithmetic allows, both relative to the sum of magnitudes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Checked {
-    pub(super) error: f64,
-    pub(super) bound: f64,
+pub struct Checked {
+    /// Largest found; NaN and Inf where the answer is not even comparable.
+    pub error: f64,
+    /// Largest allowed.
+    pub bound: f64,
 }
 
 impl Checked {
     /// A NaN is never right.
-    pub(super) fn is_right(self) -> bool {
+    #[must_use]
+    pub fn is_right(self) -> bool {
         self.error <= self.bound
     }
 }
@@ -39,7 +42,8 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Counts are exact; noise has neither NaN nor Inf.
-pub(super) fn classify(found: &ClassCounts, matrix: &Matrix) -> Checked {
+#[must_use]
+pub fn classify(found: &ClassCounts, matrix: &Matrix) -> Checked {
     let n_zero = (0..matrix.n_rows)
         .into_par_iter()
         .map(|row| (0..matrix.n_cols).filter(|&col| matrix.at(row, col) == 0.0).count() as u64)
@@ -52,7 +56,8 @@ pub(super) fn classify(found: &ClassCounts, matrix: &Matrix) -> Checked {
 }
 
 /// Every element is summed again in f64, and the counts must be equal.
-pub(super) fn moments(found: &PairMoments, a: &Matrix, b: &Matrix) -> Checked {
+#[must_use]
+pub fn moments(found: &PairMoments, a: &Matrix, b: &Matrix) -> Checked {
     let of_row = |index: usize| {
         let (a, b) = (row(a, index), row(b, index));
         let n_equal = a.iter().zip(&b).filter(|(a, b)| a == b).count() as f64;
@@ -84,7 +89,9 @@ fn largest(errors: &[f64]) -> f64 {
     errors.iter().copied().fold(0.0, |largest, error| if error <= largest { largest } else { error })
 }
 
-pub(super) fn row_dots(found: &[RowDots], a: &Matrix, b: &Matrix) -> Checked {
+/// The three sums of sampled rows.
+#[must_use]
+pub fn row_dots(found: &[RowDots], a: &Matrix, b: &Matrix) -> Checked {
     let errors: Vec<f64> = sample(a.n_rows)
         .into_iter()
         .map(|index| {
@@ -102,7 +109,8 @@ pub(super) fn row_dots(found: &[RowDots], a: &Matrix, b: &Matrix) -> Checked {
 ///
 /// k products are added one after the other and each factor is rounded at most four times: (k + 8) roundoffs of
 /// Σ|ab| ≤ 1. The partner may be any within twice that.
-pub(super) fn all_pairs(found: &AllPairs, a: &Matrix, b: &Matrix) -> Checked {
+#[must_use]
+pub fn all_pairs(found: &AllPairs, a: &Matrix, b: &Matrix) -> Checked {
     let bound = 2.0 * (a.n_cols + 8) as f64 * ROUNDOFF;
     let columns: Vec<Vec<f64>> = (0..b.n_rows).into_par_iter().map(|index| unit_row(b, index)).collect();
     let errors: Vec<f64> = sample(a.n_rows)
@@ -126,7 +134,8 @@ fn unit_row(matrix: &Matrix, index: usize) -> Vec<f64> {
 }
 
 /// Traces of some permutations; n terms added in f32 in any order are off by at most n roundoffs of Σ|C|.
-pub(super) fn permuted_traces(found: &[f64], scores: &[f32], n: usize, permutations: &[u32]) -> Checked {
+#[must_use]
+pub fn permuted_traces(found: &[f64], scores: &[f32], n: usize, permutations: &[u32]) -> Checked {
     let errors: Vec<f64> = permutations
         .chunks_exact(n)
         .zip(found)

@@ -2,7 +2,7 @@
 
 use super::checks::{self, Checked};
 use super::timing::measure;
-use super::{Device, Line, Options, Outcome, Peak, SHAPES, Shape, Unit, noise};
+use super::{Device, Line, Options, Outcome, Peak, Shape, Unit, noise};
 use crate::gpu;
 use crate::kernels;
 use crate::reductions::{Elements, Keep, Ranking};
@@ -45,7 +45,7 @@ pub(super) fn lines(
 ) -> Vec<Line> {
     let bench = Bench { device, peaks, options, progress };
     let mut lines = Vec::new();
-    for shape in SHAPES {
+    for &shape in &options.shapes {
         lines.extend(bench.of_shape(shape, true));
         lines.extend(bench.of_shape(shape, false));
     }

@@ -3,9 +3,9 @@
 //! Peaks and kernels are measured in the same run on seeded noise; every answer is checked against an f64
 //! definition on a sample before its speed is believed. Plain results: rendering is someone else's job.
 
-mod checks;
+pub mod checks;
 mod lines;
-mod noise;
+pub mod noise;
 mod peaks;
 mod timing;
 
@@ -29,8 +29,10 @@ pub struct Device<'a> {
 }
 
 /// How long and with which data to measure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
+    /// Shapes to measure, in this order.
+    pub shapes: Vec<Shape>,
     /// Seed of the noise.
     pub seed: u64,
     /// Fewest samples of each line.
@@ -41,7 +43,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { seed: 1, min_samples: 20, time_per_line: Duration::from_millis(500) }
+        Options {
+            shapes: SHAPES.to_vec(),
+            seed: 1,
+            min_samples: 20,
+            time_per_line: Duration::from_millis(500),
+        }
     }
 }
 
@@ -104,7 +111,7 @@ pub struct Shape {
     pub n_cols: usize,
 }
 
-/// The shapes of every run.
+/// The shapes that there are.
 pub const SHAPES: [Shape; 3] = [
     Shape { name: "llama_7b_mlp_up", n_rows: 11008, n_cols: 4096 },
     Shape { name: "llama_8b_attention_q", n_rows: 4096, n_cols: 4096 },

@@ -15,7 +15,8 @@ fn mix(state: u64) -> u64 {
 }
 
 /// The place-th random word of a seed.
-pub(super) fn word(seed: u64, place: u64) -> u64 {
+#[must_use]
+pub fn word(seed: u64, place: u64) -> u64 {
     mix(mix(seed).wrapping_add(place.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }
 
@@ -27,7 +28,8 @@ fn weight(seed: u64, place: u64) -> f32 {
 }
 
 /// A matrix of noise stored as `dtype`: `BF16` packed, everything else f32.
-pub(super) fn matrix(seed: u64, n_rows: usize, n_cols: usize, is_packed: bool) -> Matrix {
+#[must_use]
+pub fn matrix(seed: u64, n_rows: usize, n_cols: usize, is_packed: bool) -> Matrix {
     let n = n_rows * n_cols;
     let values = if is_packed {
         let mut bits = vec![0_u16; n];
@@ -40,7 +42,8 @@ pub(super) fn matrix(seed: u64, n_rows: usize, n_cols: usize, is_packed: bool) -
 }
 
 /// `n` f32 values of noise.
-pub(super) fn weights(seed: u64, n: usize) -> Vec<f32> {
+#[must_use]
+pub fn weights(seed: u64, n: usize) -> Vec<f32> {
     let mut values = vec![0.0_f32; n];
     fill(&mut values, |place| weight(seed, place));
     values
@@ -55,7 +58,8 @@ fn fill<T: Send>(values: &mut [T], value_at: impl Fn(u64) -> T + Sync) {
 }
 
 /// `n_permutations` random orders of 0 … n − 1, one after the other.
-pub(super) fn permutations(seed: u64, n: usize, n_permutations: usize) -> Vec<u32> {
+#[must_use]
+pub fn permutations(seed: u64, n: usize, n_permutations: usize) -> Vec<u32> {
     let mut all = Vec::with_capacity(n * n_permutations);
     for permutation in 0..n_permutations {
         let first = all.len();

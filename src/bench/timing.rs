@@ -126,6 +126,7 @@ mod tests {
             std::thread::sleep(MIN_SAMPLE);
             Ok::<(), ()>(())
         });
-        assert!((FEWEST_SAMPLES..=7).contains(&timing.unwrap().n_samples));
+        // no time is given, so that the fewest are enough
+        assert_eq!(timing.unwrap().n_samples, FEWEST_SAMPLES);
     }
 }

@@ -6,7 +6,7 @@ use super::args::{Bench as Args, ShortFormat};
 use super::output::Sink;
 use super::screen::Screen;
 use super::{exit, failure};
-use crate::bench::{self, BenchReport, Options};
+use crate::bench::{self, Options, SHAPES, Shape};
 use crate::cpu::Cpu;
 use crate::gpu::{self, Api, Choice, Gpu};
 use crate::kernels::Backend;
@@ -35,13 +35,16 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
             is_software: device.is_software,
         })
         .collect();
-    let options = Options { time_per_line: Duration::from_secs_f64(args.seconds), ..Options::default() };
-    let mut report = bench::run(&devices, &options, &|word| {
+    let options = Options {
+        shapes: chosen(&args.shapes),
+        time_per_line: Duration::from_secs_f64(args.seconds),
+        ..Options::default()
+    };
+    let report = bench::run(&devices, &options, &|word| {
         if screen.has_progress {
             screen.tell(&format!("{word}\n"));
         }
     });
-    keep_shapes(&mut report, &args.shapes);
     let exit_code = if report.has_failures() { exit::BACKEND } else { exit::OK };
     let text = match args.format {
         ShortFormat::Json => json::document(&Bench::new(&report, exit_code)),
@@ -51,14 +54,10 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
     Ok(exit_code)
 }
 
-/// Leaves the lines of the shapes that were asked for.
-fn keep_shapes(report: &mut BenchReport, shapes: &[String]) {
-    if shapes.is_empty() {
-        return;
-    }
-    for device in &mut report.devices {
-        device.lines.retain(|line| shapes.iter().any(|shape| shape == line.shape.name));
-    }
+/// The shapes that were asked for; all where none was.
+fn chosen(names: &[String]) -> Vec<Shape> {
+    let is_chosen = |shape: &Shape| names.is_empty() || names.iter().any(|name| name == shape.name);
+    SHAPES.into_iter().filter(is_chosen).collect()
 }
 
 /// `bench` never falls back silently: what is named must open. `all` is the CPU and every real GPU.

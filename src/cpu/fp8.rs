@@ -85,18 +85,18 @@ mod tests {
     fn extreme_codes_have_the_published_values() {
         for (dtype, code, wanted) in [
             (Dtype::F8E4m3, 0x7e, 448.0),
-            (Dtype::F8E4m3, 0x08, 0.015_625),
-            (Dtype::F8E4m3, 0x01, 0.001_953_125),
+            (Dtype::F8E4m3, 0x08, 2.0_f32.powi(-6)),
+            (Dtype::F8E4m3, 0x01, 2.0_f32.powi(-9)),
             (Dtype::F8E4m3, 0xb8, -1.0),
             (Dtype::F8E5m2, 0x7b, 57344.0),
-            (Dtype::F8E5m2, 0x04, 1.0 / 16_384.0),
-            (Dtype::F8E5m2, 0x01, 1.0 / 65_536.0),
+            (Dtype::F8E5m2, 0x04, 2.0_f32.powi(-14)),
+            (Dtype::F8E5m2, 0x01, 2.0_f32.powi(-16)),
             (Dtype::F8E5m2, 0x7c, f32::INFINITY),
             (Dtype::F8E5m2, 0xfc, f32::NEG_INFINITY),
             (Dtype::F8E4m3Fnuz, 0x7f, 240.0),
-            (Dtype::F8E4m3Fnuz, 0x01, 0.000_976_562_5),
+            (Dtype::F8E4m3Fnuz, 0x01, 2.0_f32.powi(-10)),
             (Dtype::F8E5m2Fnuz, 0x7f, 57344.0),
-            (Dtype::F8E5m2Fnuz, 0x01, 1.0 / 131_072.0),
+            (Dtype::F8E5m2Fnuz, 0x01, 2.0_f32.powi(-17)),
         ] {
             assert_eq!(values(dtype).unwrap().0[code], wanted, "{} {code:#x}", dtype.name());
         }

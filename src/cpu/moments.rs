@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::BLOCK_ELEMENTS;
 use super::decode::{decode_to_f32, decode_to_f64, fits_f32};
-use super::simd::{self, Level};
+use super::simd::{self, Level, Loop};
 use crate::reductions::{Elements, PairMoments};
 use crate::tensor::Dtype;
 
@@ -129,7 +129,7 @@ fn from_block(n_elements: u64, sums: &BlockSums) -> PairMoments {
     }
 }
 
-/// Every element on its own, in f64.
+/// Every pair on its own, in f64.
 fn of_block_in_f64(level: Level, a: Elements<'_>, b: Elements<'_>) -> PairMoments {
     const PART: usize = 512;
     let (a_size, b_size) = (a.dtype.size_bytes().unwrap_or(1), b.dtype.size_bytes().unwrap_or(1));
@@ -139,28 +139,62 @@ fn of_block_in_f64(level: Level, a: Elements<'_>, b: Elements<'_>) -> PairMoment
         let n = a_bytes.len() / a_size;
         decode_to_f64(level, Elements { bytes: a_bytes, ..a }, &mut a_values[..n]);
         decode_to_f64(level, Elements { bytes: b_bytes, ..b }, &mut b_values[..n]);
-        for (&a, &b) in a_values[..n].iter().zip(&b_values[..n]) {
-            add_pair(&mut total, a, b);
-        }
+        let part = simd::vectorised(level, WidePairs { a: &a_values[..n], b: &b_values[..n] });
+        total.add(&part);
     }
     total
 }
 
-fn add_pair(total: &mut PairMoments, a: f64, b: f64) {
-    total.n_elements += 1;
-    total.n_non_finite_a += u64::from(!a.is_finite());
-    total.n_non_finite_b += u64::from(!b.is_finite());
-    if !a.is_finite() || !b.is_finite() {
-        return;
+/// Independent sums of the f64 loop.
+const WIDE_LANES: usize = 4;
+
+/// Pairs to be summed in f64, whatever they hold.
+struct WidePairs<'a> {
+    a: &'a [f64],
+    b: &'a [f64],
+}
+
+impl Loop for WidePairs<'_> {
+    type Output = PairMoments;
+
+    #[inline(always)]
+    fn run(self) -> PairMoments {
+        let (a_chunks, a_tail) = self.a.as_chunks::<WIDE_LANES>();
+        let (b_chunks, b_tail) = self.b.as_chunks::<WIDE_LANES>();
+        let mut lanes = [PairMoments::default(); WIDE_LANES];
+        for (a, b) in a_chunks.iter().zip(b_chunks) {
+            for (lane, (&a, &b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+                add_pair(lane, a, b);
+            }
+        }
+        for (lane, (&a, &b)) in lanes.iter_mut().zip(a_tail.iter().zip(b_tail)) {
+            add_pair(lane, a, b);
+        }
+        let mut total = PairMoments::default();
+        for lane in &lanes {
+            total.add(lane);
+        }
+        total
     }
-    let difference = (a - b).abs();
-    total.n_equal += u64::from(a == b);
-    total.n_same_sign += u64::from((a > 0.0 && b > 0.0) || (a < 0.0 && b < 0.0));
-    total.sum_a += a;
-    total.sum_b += b;
-    total.sum_aa += a * a;
-    total.sum_bb += b * b;
-    total.sum_ab += a * b;
+}
+
+/// Without branches: a pair that is not finite adds zeros.
+#[inline(always)]
+fn add_pair(total: &mut PairMoments, a: f64, b: f64) {
+    let (a_is_finite, b_is_finite) = (a.is_finite(), b.is_finite());
+    let counts = a_is_finite & b_is_finite;
+    let (x, y) = if counts { (a, b) } else { (0.0, 0.0) };
+    let difference = (x - y).abs();
+    total.n_elements += 1;
+    total.n_non_finite_a += u64::from(!a_is_finite);
+    total.n_non_finite_b += u64::from(!b_is_finite);
+    total.n_equal += u64::from(counts & (x == y));
+    total.n_same_sign += u64::from(((x > 0.0) & (y > 0.0)) | ((x < 0.0) & (y < 0.0)));
+    total.sum_a += x;
+    total.sum_b += y;
+    total.sum_aa += x * x;
+    total.sum_bb += y * y;
+    total.sum_ab += x * y;
     total.sum_abs_diff += difference;
     total.max_abs_diff = total.max_abs_diff.max(difference as f32);
 }

@@ -421,6 +421,9 @@ fn all_pairs_are_those_of_the_definition_at_edge_shapes() {
             (0, 3, 4),
             (3, 0, 4),
             (193, 385, 70),
+            // two panels of a; more than one block of b in each task
+            (2100, 30, 8),
+            (5, 3100, 8),
         ] {
             let mut noise = Noise(11);
             let (a, b) = (noise.matrix(n, k), noise.matrix(m, k));
