@@ -1,8 +1,8 @@
 """How fast is `cognate compare` on two checkpoints, next to the script one would write in torch?
 
 usage: python scripts/compare_speed.py BINARY A B [--rounds N] [-- extra arguments of compare]
-e.g.   python scripts/make_big.py /tmp/big --size 1.1b --models a b
-       python scripts/compare_speed.py target/release/cognate /tmp/big/a /tmp/big/b
+e.g.   python scripts/make_big.py big --size 1.1b --models a b
+       python scripts/compare_speed.py target/release/cognate big/a big/b
 
 Three ways over the same two models, in turns, warm cache (everything is read once before):
   torch   every tensor loaded with safetensors, upcast to f32, cosine tensor by tensor, mean of them

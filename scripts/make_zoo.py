@@ -1,7 +1,7 @@
 """Train and derive the family zoo: seven small language models whose family tree is known.
 
 usage: python scripts/make_zoo.py [OUT]          OUT defaults to zoo/ of this repository
-       python scripts/make_zoo.py /tmp/zoo --steps-divisor 50     a smoke run of a minute
+       python scripts/make_zoo.py trial-zoo --steps-divisor 50     a smoke run of a minute
 
 needs: pip install torch numpy safetensors tokenizers             (CPU builds do; nothing else, no network)
 

@@ -1,0 +1,13 @@
+//! The measuring stages of a comparison, in the order in which they run.
+
+mod plain;
+mod trace;
+mod requantised;
+mod agreements;
+mod probes;
+
+pub(super) use agreements::agreements;
+pub(super) use plain::{PlainStage, plain};
+pub(super) use probes::probes;
+pub(super) use requantised::requantised;
+pub(super) use trace::{TraceStage, trace};

@@ -1,0 +1,164 @@
+//! S0 and S1: element sums of every pair, and what they add up to.
+
+use super::TraceStage;
+use crate::align::Alignment;
+use crate::canonical::Group;
+use crate::compare::clock::Clock;
+use crate::compare::{Effort, Error, Options, Pair, Progress, Side, Statistic};
+use crate::kernels::Backend;
+use crate::measure::constants::{TrainedConstants, trained_constants};
+use crate::measure::plain;
+use crate::numerics::median;
+use crate::reductions::PairMoments;
+use crate::stream::{ReadMeter, RowPairing, WorkItem, pair_moments};
+use crate::verdict::weights::{Equality, NEAR};
+
+/// Element sums per pair of the alignment; None where nothing was read.
+pub(in crate::compare) struct PlainStage {
+    pub(in crate::compare) moments: Vec<Option<PairMoments>>,
+    /// Every element of every pair was read.
+    is_complete: bool,
+}
+
+/// S0 and S1 on everything (quick: taken later from the rows of the trace sample).
+pub(in crate::compare) fn plain(
+    backend: &Backend,
+    pair: &Pair<'_>,
+    alignment: &Alignment,
+    options: &Options,
+    meter: &ReadMeter,
+    clock: &mut Clock<'_>,
+    progress: &(dyn Fn(Progress<'_>) + Sync),
+) -> Result<PlainStage, Error> {
+    let mut moments: Vec<Option<PairMoments>> = vec![None; alignment.pairs.len()];
+    if !options.wants(Statistic::Plain) {
+        return Ok(PlainStage { moments, is_complete: false });
+    }
+    // a quick run reads the vectors, which are a few pages, and takes matrices from the trace sample
+    let is_quick = options.effort == Effort::Quick;
+    let chosen: Vec<usize> = (0..alignment.pairs.len())
+        .filter(|&idx| {
+            let view = &pair.part(Side::Right, alignment.pairs[idx].right).stored.view;
+            !is_quick || view.n_rows.min(view.n_cols) == 1
+        })
+        .collect();
+    let paired = chosen.iter().map(|&idx| &alignment.pairs[idx]);
+    let items: Vec<WorkItem> = paired
+        .clone()
+        .map(|paired| WorkItem {
+            left: pair.part(Side::Left, paired.left).stored.clone(),
+            right: pair.part(Side::Right, paired.right).stored.clone(),
+            rows: paired.rows.clone(),
+        })
+        .collect();
+    let total_bytes = paired
+        .map(|paired| {
+            let bits = |side, idx| pair.part(side, idx).stored.dtype.size_bits();
+            let bits = bits(Side::Left, paired.left) + bits(Side::Right, paired.right);
+            pair.n_compared(paired) * bits / 8
+        })
+        .sum();
+    let report = |done_bytes| progress(Progress { stage: "plain", done_bytes, total_bytes });
+    for (idx, sums) in chosen.iter().zip(pair_moments(backend, &items, meter, &report)?) {
+        moments[*idx] = Some(sums);
+    }
+    clock.stage("plain", 0);
+    Ok(PlainStage { moments, is_complete: !is_quick })
+}
+
+impl PlainStage {
+    /// Sums of the sampled rows where the whole was not read.
+    pub(in crate::compare) fn or_sampled(mut self, traced: &TraceStage) -> PlainStage {
+        if self.is_complete {
+            return self;
+        }
+        for (pair_idx, moments) in &traced.sampled {
+            self.moments[*pair_idx] = Some(*moments);
+        }
+        self
+    }
+
+    /// Picture of one pair; None where nothing was read or nothing was finite.
+    pub(in crate::compare) fn picture(&self, pair_idx: usize) -> Option<plain::Plain> {
+        let moments = self.moments[pair_idx].as_ref()?;
+        let is_finite = moments.n_non_finite_a == 0 && moments.n_non_finite_b == 0;
+        is_finite.then(|| plain::plain(moments))
+    }
+
+    pub(in crate::compare) fn equality(
+        &self,
+        pair: &Pair<'_>,
+        alignment: &Alignment,
+        options: &Options,
+        nothing_skipped: bool,
+    ) -> Equality {
+        let read = self.moments.iter().flatten();
+        let whole_rows = alignment.pairs.iter().all(|paired| match &paired.rows {
+            RowPairing::Same => true,
+            RowPairing::Listed { left, .. } => {
+                let n_rows = |side, idx| pair.part(side, idx).stored.view.n_rows;
+                n_rows(Side::Left, paired.left) == left.len() as u64
+                    && n_rows(Side::Right, paired.right) == left.len() as u64
+            }
+        });
+        Equality {
+            n_compared: read.clone().map(|moments| moments.n_elements).sum(),
+            n_equal: read.map(|moments| moments.n_equal).sum(),
+            is_complete: self.is_complete
+                && options.effort != Effort::Quick
+                && whole_rows
+                && nothing_skipped
+                && alignment.unpaired.is_empty(),
+            dtypes_differ: alignment.pairs.iter().any(|paired| {
+                pair.part(Side::Left, paired.left).stored.dtype
+                    != pair.part(Side::Right, paired.right).stored.dtype
+            }),
+        }
+    }
+
+    /// Gains and biases: vectors of the block graph, or one-dimensional weights of an unknown one.
+    pub(in crate::compare) fn trained_constants(
+        &self,
+        pair: &Pair<'_>,
+        alignment: &Alignment,
+    ) -> Option<TrainedConstants> {
+        let vectors: Vec<(u64, Option<f64>)> = alignment
+            .pairs
+            .iter()
+            .enumerate()
+            .filter(|(_, paired)| {
+                let part = pair.part(Side::Right, paired.right);
+                part.n_dimensions == 1 && !pair.name(Side::Right, part).contains("running_")
+            })
+            .filter_map(|(idx, _)| {
+                let picture = self.picture(idx)?;
+                Some((picture.n_elements, picture.centred_cosine))
+            })
+            .collect();
+        trained_constants(&vectors)
+    }
+
+    /// Median cosine of matrices outside the token tables.
+    pub(in crate::compare) fn median_cosine(&self, pair: &Pair<'_>, alignment: &Alignment) -> Option<f64> {
+        median(&self.matrix_cosines(pair, alignment))
+    }
+
+    /// Every matrix outside the token tables is near its counterpart.
+    pub(super) fn all_near(&self, pair: &Pair<'_>, alignment: &Alignment) -> bool {
+        let cosines = self.matrix_cosines(pair, alignment);
+        !cosines.is_empty() && cosines.iter().all(|cosine| *cosine >= NEAR)
+    }
+
+    fn matrix_cosines(&self, pair: &Pair<'_>, alignment: &Alignment) -> Vec<f64> {
+        alignment
+            .pairs
+            .iter()
+            .enumerate()
+            .filter(|(_, paired)| {
+                let part = pair.part(Side::Right, paired.right);
+                part.stored.view.n_rows > 1 && part.n_dimensions > 1 && paired.group != Group::Embeddings
+            })
+            .filter_map(|(idx, _)| self.picture(idx)?.cosine)
+            .collect()
+    }
+}

@@ -1,0 +1,131 @@
+//! S2: which families are tested at which effort, and what came of them.
+
+use super::PlainStage;
+use crate::align::Alignment;
+use crate::compare::clock::Clock;
+use crate::compare::{Effort, Error, Options, Pair, Progress, Statistic};
+use crate::evidence::FamilyResult;
+use crate::kernels::Backend;
+use crate::measure::families::{Family, Kind, families};
+use crate::measure::family_test::{Budget, Model, Outcome, test_family};
+use crate::reductions::PairMoments;
+use crate::stream::ReadMeter;
+use std::collections::BTreeSet;
+
+/// Families tested, and what was read for them.
+pub(in crate::compare) struct TraceStage {
+    pub(in crate::compare) families: Vec<FamilyResult>,
+    /// (pair, sums of the rows read).
+    pub(in crate::compare) sampled: Vec<(usize, PairMoments)>,
+    tested_pairs: BTreeSet<usize>,
+}
+
+impl TraceStage {
+    pub(in crate::compare) fn is_unknown_graph(&self) -> bool {
+        self.families.iter().any(|family| family.kind == Kind::TensorRows)
+    }
+
+    /// Pairs that a quick run leaves out.
+    pub(in crate::compare) fn sampled_out(
+        &self,
+        alignment: &Alignment,
+        plain: &PlainStage,
+        options: &Options,
+    ) -> Vec<usize> {
+        if options.effort != Effort::Quick {
+            return Vec::new();
+        }
+        (0..alignment.pairs.len())
+            .filter(|&idx| !self.tested_pairs.contains(&idx) && plain.picture(idx).is_none())
+            .collect()
+    }
+}
+
+/// Layers and units of each effort (docs/methods.md#trace).
+fn budget(effort: Effort) -> Budget {
+    match effort {
+        Effort::Quick => Budget { max_units: 512, max_feature_rows: 128, max_permutations: 10_000 },
+        Effort::Standard => Budget { max_units: 2048, max_feature_rows: 512, max_permutations: 100_000 },
+        Effort::Full => Budget { max_units: 4096, max_feature_rows: 2048, max_permutations: 1_000_000 },
+    }
+}
+
+/// Families a quick run looks at: token tables, and units of eight layers spread over the depth.
+const QUICK_LAYERS: usize = 8;
+/// Tensors of an unknown graph that a quick run looks at.
+const QUICK_TENSORS: usize = 24;
+
+fn chosen(mut all: Vec<Family>, effort: Effort) -> Vec<Family> {
+    if effort != Effort::Quick {
+        return all;
+    }
+    all.retain(|family| family.kind != Kind::ValueChannels);
+    for (kind, most) in [(Kind::MlpUnits, QUICK_LAYERS), (Kind::TensorRows, QUICK_TENSORS)] {
+        let places: Vec<usize> =
+            all.iter().enumerate().filter(|(_, family)| family.kind == kind).map(|(at, _)| at).collect();
+        let kept: BTreeSet<usize> = (0..most.min(places.len()))
+            .map(|k| places[k * (places.len() - 1) / (most.min(places.len()) - 1).max(1)])
+            .collect();
+        let mut at = 0;
+        all.retain(|family| {
+            at += 1;
+            family.kind != kind || kept.contains(&(at - 1))
+        });
+    }
+    all
+}
+
+/// S2 on every chosen family.
+pub(in crate::compare) fn trace(
+    backend: &Backend,
+    pair: &Pair<'_>,
+    alignment: &Alignment,
+    options: &Options,
+    meter: &ReadMeter,
+    clock: &mut Clock<'_>,
+    progress: &(dyn Fn(Progress<'_>) + Sync),
+) -> Result<TraceStage, Error> {
+    let mut stage = TraceStage { families: Vec::new(), sampled: Vec::new(), tested_pairs: BTreeSet::new() };
+    let sampled_plain = options.effort == Effort::Quick && options.wants(Statistic::Plain);
+    if !options.wants(Statistic::Trace) && !options.wants(Statistic::Agreement) && !sampled_plain {
+        return Ok(stage);
+    }
+    let graphs = (&pair.roles.0.graph, &pair.roles.1.graph);
+    let all = families(&pair.canonical.0, &pair.canonical.1, alignment, graphs);
+    let chosen = chosen(all, options.effort);
+    let models = (
+        Model { canonical: &pair.canonical.0, graph: graphs.0 },
+        Model { canonical: &pair.canonical.1, graph: graphs.1 },
+    );
+    let mut flop = 0;
+    let total = chosen.len() as u64;
+    for (at, family) in chosen.iter().enumerate() {
+        progress(Progress { stage: "trace", done_bytes: at as u64, total_bytes: total });
+        let labels = [options.seed, 0x7472_6163, at as u64];
+        let outcome =
+            test_family(backend, models, alignment, family, &budget(options.effort), &labels, meter)?;
+        flop += outcome.flop;
+        stage.record(family, outcome);
+    }
+    clock.stage("trace", flop);
+    Ok(stage)
+}
+
+impl TraceStage {
+    fn record(&mut self, family: &Family, outcome: Outcome) {
+        self.sampled.extend(outcome.sampled_moments);
+        self.tested_pairs.extend(family.members.iter().map(|member| member.pair));
+        if outcome.is_finite {
+            self.families.push(FamilyResult {
+                kind: family.kind,
+                group: family.group,
+                component: family.component,
+                layers: family.layers,
+                expert: family.expert,
+                trace: outcome.trace,
+                halves: outcome.halves,
+                agreement: outcome.agreement,
+            });
+        }
+    }
+}
