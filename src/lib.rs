@@ -2,22 +2,22 @@
 //!
 //! Modules stand in the order in which data flows; a module knows only those above it (`tests/layers.rs`).
 
-pub mod align;
-pub mod bench;
-pub mod canonical;
-pub mod checkpoint;
-pub mod cli;
-pub mod compare;
-pub mod cpu;
-pub mod evidence;
-pub mod gpu;
-pub mod kernels;
-pub mod measure;
+pub mod tensor;
 pub mod numerics;
 pub mod reductions;
-pub mod report;
-pub mod roles;
+pub mod cpu;
+pub mod gpu;
+pub mod kernels;
 pub mod source;
+pub mod checkpoint;
+pub mod roles;
 pub mod stream;
-pub mod tensor;
+pub mod canonical;
+pub mod align;
+pub mod measure;
+pub mod evidence;
 pub mod verdict;
+pub mod compare;
+pub mod bench;
+pub mod report;
+pub mod cli;

@@ -1,4 +1,4 @@
-//! Hostile text (reliability.md OT01 to OT50) through every sink: terminal, JSON, Markdown. Each output is parsed again
+//! Hostile text through every sink: terminal, JSON, Markdown. Each output is parsed again
 //! and searched for raw control characters and for whatever could act on its reader.
 
 mod samples;

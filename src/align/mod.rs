@@ -55,6 +55,6 @@ pub struct Alignment {
     pub layer_map: LayerMap,
     /// Shared tokens, where both models have a vocabulary.
     pub tokens: Option<TokenMatch>,
-    /// ln of the number of assignments tried to get here: multiplies every p (method.md §2).
+    /// ln of the number of assignments tried to get here: multiplies every p (docs/methods.md#names).
     pub ln_assignments_tried: f64,
 }

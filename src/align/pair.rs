@@ -155,6 +155,9 @@ fn rows_of(
     }
 }
 
+/// Part indices of the left and of the right model.
+type BothSides = (Vec<usize>, Vec<usize>);
+
 /// Parts without a role: by name and shape, then by shape and order where both models hold equally many.
 fn pair_rest(
     left: &CanonicalModel,
@@ -184,13 +187,14 @@ fn pair_rest(
         });
     };
     for (right_idx, part) in right.parts.iter().enumerate().filter(|(_, part)| unplaced(part)) {
-        if let Some(&left_idx) = left_names.get(&name_of(Side::Right, part)) {
-            if shape(&left.parts[left_idx]) == shape(part) && !taken_left.contains(&left_idx) {
-                push(left_idx, right_idx, taken_left);
-            }
+        if let Some(&left_idx) = left_names.get(&name_of(Side::Right, part))
+            && shape(&left.parts[left_idx]) == shape(part)
+            && !taken_left.contains(&left_idx)
+        {
+            push(left_idx, right_idx, taken_left);
         }
     }
-    let mut by_shape: BTreeMap<(u64, u64, usize), (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+    let mut by_shape: BTreeMap<(u64, u64, usize), BothSides> = BTreeMap::new();
     for (idx, part) in left.parts.iter().enumerate() {
         if unplaced(part) && !taken_left.contains(&idx) {
             by_shape.entry(shape(part)).or_default().0.push(idx);

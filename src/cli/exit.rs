@@ -1,4 +1,4 @@
-//! Exit codes, frozen at 0.1 (conventions.md section 3).
+//! Exit codes, frozen at 0.1; README.md lists them.
 
 /// Ran to completion and no gate failed.
 pub(super) const OK: u8 = 0;

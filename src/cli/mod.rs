@@ -27,7 +27,7 @@ use args::{Cli, Verb};
 use output::Sink;
 use screen::Screen;
 
-/// Runs the program on its command line and says how it ended (conventions.md section 3).
+/// Runs the program on its command line and says how it ended (`exit`).
 #[must_use]
 pub fn main() -> ExitCode {
     signals::end_on_interrupt();

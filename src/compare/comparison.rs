@@ -135,7 +135,7 @@ pub struct LayerRow {
 
 /// Why a tensor was not tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "words of the report, conventions.md section 3")]
+#[expect(missing_docs, reason = "words of the report")]
 pub enum Why {
     Skipped,
     Unpaired,

@@ -221,7 +221,7 @@ pub fn compare(
         relations: relations::relations(&pair, &alignment, &facts, &decision, &plain),
         likelihood,
         skipped,
-        sampled_out: traced.sampled_out(&alignment, options),
+        sampled_out: traced.sampled_out(&alignment, &plain, options),
         files,
         options,
         backend,

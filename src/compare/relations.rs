@@ -50,14 +50,17 @@ pub(super) fn relations(
     if let Some(detail) = permuted(facts) {
         add("units-permuted", detail);
     }
-    if let Some(detail) = rotated(facts) {
+    let rotated = rotated(facts);
+    let same_basis = rotated.is_none();
+    if let Some(detail) = rotated {
         add("residual-basis-changed", detail);
     }
-    if matches!(decision.verdict, Derived | PartlyDerived) {
-        if let Some(drift) = drift(alignment, decision, plain) {
-            let detail = format!("median change of a matrix {:.1} % of its norm", 100.0 * drift);
-            add("modified-weights", detail);
-        }
+    if same_basis
+        && matches!(decision.verdict, Derived | PartlyDerived)
+        && let Some(drift) = drift(alignment, decision, plain)
+    {
+        let detail = format!("median change of a matrix {:.1} % of its norm", 100.0 * drift);
+        add("modified-weights", detail);
     }
     found
 }

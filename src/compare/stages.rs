@@ -38,21 +38,28 @@ pub(super) fn plain(
     clock: &mut Clock<'_>,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<PlainStage, Error> {
-    if options.effort == Effort::Quick || !options.wants(Statistic::Plain) {
-        return Ok(PlainStage { moments: vec![None; alignment.pairs.len()], is_complete: false });
+    let mut moments: Vec<Option<PairMoments>> = vec![None; alignment.pairs.len()];
+    if !options.wants(Statistic::Plain) {
+        return Ok(PlainStage { moments, is_complete: false });
     }
-    let items: Vec<WorkItem> = alignment
-        .pairs
-        .iter()
+    // a quick run reads the vectors, which are a few pages, and takes matrices from the trace sample
+    let is_quick = options.effort == Effort::Quick;
+    let chosen: Vec<usize> = (0..alignment.pairs.len())
+        .filter(|&idx| {
+            let view = &pair.part(Side::Right, alignment.pairs[idx].right).stored.view;
+            !is_quick || view.n_rows.min(view.n_cols) == 1
+        })
+        .collect();
+    let paired = chosen.iter().map(|&idx| &alignment.pairs[idx]);
+    let items: Vec<WorkItem> = paired
+        .clone()
         .map(|paired| WorkItem {
             left: pair.part(Side::Left, paired.left).stored.clone(),
             right: pair.part(Side::Right, paired.right).stored.clone(),
             rows: paired.rows.clone(),
         })
         .collect();
-    let total_bytes = alignment
-        .pairs
-        .iter()
+    let total_bytes = paired
         .map(|paired| {
             let bits = |side, idx| pair.part(side, idx).stored.dtype.size_bits();
             let bits = bits(Side::Left, paired.left) + bits(Side::Right, paired.right);
@@ -60,9 +67,11 @@ pub(super) fn plain(
         })
         .sum();
     let report = |done_bytes| progress(Progress { stage: "plain", done_bytes, total_bytes });
-    let moments = pair_moments(backend, &items, meter, &report)?;
+    for (idx, sums) in chosen.iter().zip(pair_moments(backend, &items, meter, &report)?) {
+        moments[*idx] = Some(sums);
+    }
     clock.stage("plain", 0);
-    Ok(PlainStage { moments: moments.into_iter().map(Some).collect(), is_complete: true })
+    Ok(PlainStage { moments, is_complete: !is_quick })
 }
 
 impl PlainStage {
@@ -176,15 +185,22 @@ impl TraceStage {
     }
 
     /// Pairs that a quick run leaves out.
-    pub(super) fn sampled_out(&self, alignment: &Alignment, options: &Options) -> Vec<usize> {
+    pub(super) fn sampled_out(
+        &self,
+        alignment: &Alignment,
+        plain: &PlainStage,
+        options: &Options,
+    ) -> Vec<usize> {
         if options.effort != Effort::Quick {
             return Vec::new();
         }
-        (0..alignment.pairs.len()).filter(|idx| !self.tested_pairs.contains(idx)).collect()
+        (0..alignment.pairs.len())
+            .filter(|&idx| !self.tested_pairs.contains(&idx) && plain.picture(idx).is_none())
+            .collect()
     }
 }
 
-/// Layers and units of each effort (method.md §5).
+/// Layers and units of each effort (docs/methods.md#trace).
 fn budget(effort: Effort) -> Budget {
     match effort {
         Effort::Quick => Budget { max_units: 512, max_feature_rows: 128, max_permutations: 10_000 },
@@ -510,8 +526,10 @@ fn probe_tokens(
     Rng::new(&[seed, 0x7072_6f62]).sample(shared.len(), PROBE_TOKENS).into_iter().map(|at| shared[at]).unzip()
 }
 
+type UnitLayer = (u32, u32, Vec<(usize, usize)>);
+
 /// (left layer, right layer, matrices whose rows are units) of every layer pair, whatever the unit counts and widths.
-fn unit_layers(pair: &Pair<'_>, alignment: &Alignment) -> Vec<(u32, u32, Vec<(usize, usize)>)> {
+fn unit_layers(pair: &Pair<'_>, alignment: &Alignment) -> Vec<UnitLayer> {
     let (left, right) = (&pair.canonical.0, &pair.canonical.1);
     let mut found = Vec::new();
     for part in &right.parts {

@@ -1,4 +1,4 @@
-//! Σᵢ C[i][π(i)] for many permutations π of one n × n score matrix.
+//! Σᵢ `C[i][π(i)]` for many permutations π of one n × n score matrix.
 //!
 //! All permutations visit a block of rows while it is in cache; every score is fetched from memory once.
 

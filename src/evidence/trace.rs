@@ -7,7 +7,7 @@ use crate::measure::trace::Trace;
 use crate::numerics::{fisher_ln_p, order_statistic_ln_p, spread_ln_p};
 use crate::roles::{Component, Expert};
 
-/// Level of any claim from the trace test (method.md §4).
+/// Level of any claim from the trace test (docs/methods.md#combination).
 pub const ALPHA: f64 = 1e-6;
 /// Level that must still hold without the strongest tenth of the tests.
 pub const SPREAD_ALPHA: f64 = 1e-3;
@@ -140,7 +140,7 @@ fn z_of(families: &[&FamilyResult]) -> f64 {
     sum / (families.len().max(1) as f64).sqrt()
 }
 
-/// A share s of every unit moves a trace by s · n · (1 − expected); z grows by that over √Var (method.md §3).
+/// A share s of every unit moves a trace by s · n · (1 − expected); z grows by that over √Var (docs/methods.md#combination).
 fn smallest_share(families: &[&FamilyResult]) -> Option<f64> {
     let gain: f64 = families
         .iter()
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn two_percent_of_one_layer_of_1024_units_is_nearly_visible() {
-        // method.md §3: 2 % mixing in one 1024-unit layer gives z 4.8 where unrelated cosines have sd 1/√k
+        // 2 % mixing in one 1024-unit layer gives z 4.8 where unrelated cosines have sd 1/√k
         let evidence = combine(&[family(Kind::MlpUnits, 0.0)], 0.0);
         let share = evidence.smallest_share.expect("one family");
         assert!((share - 6.035 * (1024.0f64 / 2048.0).sqrt() / 1024.0).abs() < 1e-4);

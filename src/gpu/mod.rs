@@ -1,6 +1,6 @@
 //! The only user of wgpu: list, choose, open, self-test, dispatch, read back, or say why not.
 //!
-//! No number leaves this module unless the adapter passed its [self-test](self_test), every error scope stayed
+//! No number leaves this module unless the adapter passed its self-test, every error scope stayed
 //! empty, and every output word was written: outputs start as NaN with a payload of ours, never as zero.
 
 mod choice;

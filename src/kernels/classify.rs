@@ -1,4 +1,4 @@
-//! Counts NaN, Inf, zero and subnormal elements by integer tests on the raw words. [n] → counts.
+//! Counts NaN, Inf, zero and subnormal elements by integer tests on the raw words. `[n]` → counts.
 //!
 //! The checksum is the sum of the words, a canary of uploads; it says nothing about who made the file.
 

@@ -1,4 +1,4 @@
-//! Σᵢ C[i][π(i)] for many permutations π of one n × n score matrix. [n, n], [R, n] → R.
+//! Σᵢ `C[i][π(i)]` for many permutations π of one n × n score matrix. [n, n], [R, n] → R.
 //!
 //! The null distribution of a trace under relabelling; what it means is decided elsewhere.
 
@@ -7,7 +7,7 @@ use super::moments::to_u32;
 use super::operand::BLOCK;
 use crate::gpu::{self, Call, Edit, Gpu, Kernel};
 
-/// Σᵢ C[i][π(i)] for many permutations π of one n × n score matrix. [n, n], [R, n] → R.
+/// Σᵢ `C[i][π(i)]` for many permutations π of one n × n score matrix. [n, n], [R, n] → R.
 ///
 /// # Errors
 /// The GPU failed or returned a wrong canary.
@@ -94,7 +94,7 @@ fn on_gpu(gpu: &Gpu, scores: &[f32], n: usize, permutations: &[u32]) -> Result<V
     Ok(traces)
 }
 
-/// How far a trace may be from the exact sum, given Σ|C[i][π(i)]|: a thread adds up to 64 scores of a block one after
+/// How far a trace may be from the exact sum, given Σ|`C[i][π(i)]`|: a thread adds up to 64 scores of a block one after
 /// the other, the tree six more times; blocks are added in f64.
 #[must_use]
 pub fn error_bound(magnitudes: f64) -> f64 {

@@ -1,8 +1,8 @@
 //! S3, mutual-argmax agreement: units that find the same partner in two matrices at once, in whatever order they lie.
 //!
-//! partner(i) = argmaxⱼ C[i][j] if also i = argmax over rows of C[.][j]. A unit agrees if its partner by the first matrix
+//! partner(i) = argmaxⱼ `C[i][j]` if also i = argmax over rows of `C[.][j]`. A unit agrees if its partner by the first matrix
 //! (gate; fc1) is its partner by the second (|up|; |fc2|). For unrelated random units a quarter of a unit agrees per pair of
-//! layers (method.md §3); trained independent models agree on more (up to .64 % in 352 units where measured).
+//! layers (docs/methods.md#agreement); trained independent models agree on more (up to .64 % in 352 units where measured).
 
 use crate::canonical::CanonicalPart;
 use crate::kernels::{Backend, all_pairs};

@@ -1,4 +1,4 @@
-//! Which units a pair of models offers to the exact trace test, each matrix in exactly one family (method.md §3, S2).
+//! Which units a pair of models offers to the exact trace test, each matrix in exactly one family (docs/methods.md#trace).
 
 use std::collections::BTreeMap;
 
@@ -164,13 +164,13 @@ impl Place<'_> {
         let head_rows = graphs.1.head_dim.filter(|rows| *rows > 1 && graphs.0.head_dim == Some(*rows))?;
         let v_pair = *self.parts.get(&v)?;
         let n_channels = self.pair(v_pair).2.stored.view.n_rows;
-        if n_channels % head_rows != 0 {
+        if !n_channels.is_multiple_of(head_rows) {
             return None;
         }
         let mut members = vec![Member { pair: v_pair, axis: Axis::Rows, blocks_per_group: 1 }];
         if let Some(&o_pair) = self.parts.get(&o) {
             let n_inputs = self.pair(o_pair).2.stored.view.n_cols;
-            if n_inputs % n_channels == 0 && n_inputs > 0 {
+            if n_inputs.is_multiple_of(n_channels) && n_inputs > 0 {
                 members.push(Member {
                     pair: o_pair,
                     axis: Axis::Columns,

@@ -120,10 +120,10 @@ pub fn test_family(
     }
     let scores: Vec<Vec<f32>> = views.iter_mut().map(|view| view.scores.take().unwrap_or_default()).collect();
     outcome.trace = test(&mean_scores(&scores, n), 0)?;
-    if n as u64 == family.n_units {
-        if let [first, second, ..] = &views[..] {
-            outcome.agreement = Some(agreement(first, second));
-        }
+    if n as u64 == family.n_units
+        && let [first, second, ..] = &views[..]
+    {
+        outcome.agreement = Some(agreement(first, second));
     }
     Ok(outcome)
 }
@@ -194,7 +194,6 @@ fn draw_features(
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "one call site; the arguments are the recipe of one matrix")]
 fn load_member(
     part: &CanonicalPart,
     axis: Axis,

@@ -1,5 +1,5 @@
 //! Tensors whose names say nothing get their role from the data: each is held against the tensors of the same shape in the
-//! other model (method.md §2; naming.md §7). Every assignment that could have been chosen is paid for.
+//! other model (docs/methods.md#names). Every assignment that could have been chosen is paid for.
 
 use std::collections::BTreeMap;
 

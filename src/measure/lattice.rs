@@ -127,8 +127,10 @@ fn explains(a: &Matrix, b: &Matrix, lattice: Lattice) -> Option<LatticeFit> {
             n_levels_seen += 1;
             for (col, value) in group.zip(&values) {
                 let original = f64::from(a.at(row, col));
-                let reach = 0.5 * step.0 * (1.0 + slack) + 2.0 * ulp_b * value.abs();
-                fit.n_far += usize::from((value - original).abs() > reach);
+                let level = ((value - step.1) / step.0).round();
+                // the step itself is known to half a last place of the element it was rebuilt from
+                let reach = 0.5 + ulp_b * (level.abs() + 1.0);
+                fit.n_far += usize::from(((original - step.1) / step.0 - level).abs() > reach);
                 // half a last place of the binade, halved again for the mean
                 let binade = if original == 0.0 { 0.0 } else { original.abs().log2().floor().exp2() };
                 fit.n_far_expected += 0.5 * ulp_a * binade / step.0;

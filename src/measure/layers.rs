@@ -133,7 +133,7 @@ fn sketches(
     Ok(None)
 }
 
-fn stack<'a>(model: &'a CanonicalModel, component: Component, part: Part) -> Vec<&'a CanonicalPart> {
+fn stack(model: &CanonicalModel, component: Component, part: Part) -> Vec<&CanonicalPart> {
     let mut parts: Vec<&CanonicalPart> = model
         .parts
         .iter()

@@ -1,6 +1,6 @@
 //! S2, the exact trace test: does unit i of A look like unit i of B more than like the others?
 //!
-//! T = Σᵢ C[i][i] is one draw from {Σᵢ C[i][π(i)]} under H0, because training treats the units alike. Three numbers come
+//! T = Σᵢ `C[i][i]` is one draw from {Σᵢ `C[i][π(i)]`} under H0, because training treats the units alike. Three numbers come
 //! out: z by Hoeffding's moments (asymptotic, a size), and p, which is valid in a finite sample with no assumption about B:
 //! - Chernoff's bound over a subgroup whose moment generating function is known exactly: consecutive units in blocks of at
 //!   most [`BLOCK_UNITS`], permuted inside their blocks. E exp(λT) of a block is perm(exp(λC))/b!, so
@@ -60,7 +60,7 @@ pub struct Trace {
     pub n_permutations: u64,
 }
 
-/// Sums Σᵢ C[i][π(i)] of a batch of permutations, [n_permutations, n] flattened.
+/// Sums Σᵢ `C[i][π(i)]` of a batch of permutations, [n_permutations, n] flattened.
 pub type PermutedTraces<'a, E> = dyn FnMut(&[u32]) -> Result<Vec<f64>, E> + 'a;
 
 /// Tests the diagonal of `scores` [n, n], row-major. Fewer than two units, or scores that are all alike, give p = 1.
@@ -206,7 +206,7 @@ struct Moments {
 
 impl Moments {
     fn of(scores: &[f32], n: usize, group_size: usize, groups_move: bool) -> Moments {
-        let n_groups = if group_size == 0 { 0 } else { n / group_size };
+        let n_groups = n.checked_div(group_size).unwrap_or(0);
         let size = group_size as f64;
         let trace: f64 = (0..n).map(|i| f64::from(scores[i * n + i])).sum();
         let largest = scores.iter().fold(0.0f32, |largest, score| largest.max(score.abs()));
@@ -280,6 +280,9 @@ fn block_bound(scores: &[f32], n: usize, group_size: usize) -> f64 {
     let at = |lambda: f64| -> f64 {
         blocks.iter().map(|(size, block)| ln_permanent(block, *size, lambda) - ln_factorial(*size)).sum()
     };
+    if blocks.iter().map(|(size, block)| mean_trace(block, *size)).sum::<f64>() >= 0.0 {
+        return 0.0;
+    }
     // beyond this λ the terms of a block whose diagonal is not its largest order would underflow and be lost
     let steepest = blocks.iter().map(|(size, block)| steepness(block, *size)).fold(0.0, f64::max);
     let limit = if steepest > 0.0 { (600.0 / steepest).min(1e4) } else { 1e4 };
@@ -295,6 +298,11 @@ fn block_bound(scores: &[f32], n: usize, group_size: usize) -> f64 {
         if at(high - width) < at(low + width) { high = low + width } else { low = high - width }
     }
     at(0.5 * (low + high)).min(0.0)
+}
+
+/// Mean trace of a block over its orders.
+fn mean_trace(block: &[f64; BLOCK_UNITS * BLOCK_UNITS], size: usize) -> f64 {
+    block.iter().sum::<f64>() / size as f64
 }
 
 /// Σ of the largest entries of the rows: how fast the scale of a block grows with λ.

@@ -9,7 +9,7 @@ pub fn fisher_ln_p(ln_ps: &[f64]) -> f64 {
     ln_chi_square_even_sf(-2.0 * sum, ln_ps.len())
 }
 
-/// Fisher over all but the k = max(1, ⌈n/10⌉) smallest p: small only if the evidence does not hang on a few tests (method.md §3).
+/// Fisher over all but the k = max(1, ⌈n/10⌉) smallest p: small only if the evidence does not hang on a few tests (docs/methods.md#combination).
 ///
 /// Conservative: what is left is stochastically larger than independent uniforms. 0 where nothing is left.
 #[must_use]

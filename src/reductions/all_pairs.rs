@@ -32,7 +32,7 @@ pub struct Best {
     pub second: f32,
 }
 
-/// Reduced score matrix C[i][j] = cos(row i of a, row j of b); zero rows score 0.
+/// Reduced score matrix `C[i][j]` = cos(row i of a, row j of b); zero rows score 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AllPairs {
     /// For each row of a, its best row of b.

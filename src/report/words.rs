@@ -6,7 +6,7 @@ use crate::compare::{ArchitectureVerdict, Direction, Side, WeightsVerdict, Why};
 pub const QUESTION: &str = "are the two models' weights statistically independent, given architecture, tokenizer, data \
      and recipe? A model that learned from another's answers leaves no trace in weights.";
 
-/// Every weights verdict, in the order of method.md section 1.
+/// Every weights verdict, from the most to the least that is shared.
 pub const WEIGHTS_VERDICTS: [WeightsVerdict; 7] = [
     WeightsVerdict::Identical,
     WeightsVerdict::Requantised,

@@ -2,7 +2,7 @@
 
 use super::{Component, Part};
 
-/// How the rows of Q and K lie inside a head; naming.md section 5.
+/// How the rows of Q and K lie inside a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rope {
     /// Rows j and j + half rotate together, or there is no rotation.
@@ -20,7 +20,7 @@ pub(super) enum Stacked {
     InOut,
 }
 
-/// How one stored tensor becomes canonical matrices; naming.md section 4.
+/// How one stored tensor becomes canonical matrices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cut {
     /// Stored [out, in], or a vector.

@@ -48,9 +48,9 @@ pub enum Expert {
     Shared(u32),
 }
 
-/// What a tensor (or a view of it) does; naming.md section 1.
+/// What a tensor (or a view of it) does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the variants are the table of docs/naming.md")]
+#[expect(missing_docs, reason = "the variants name the parts of the family tables")]
 pub enum Part {
     Embed,
     Pos,

@@ -5,7 +5,7 @@
 pub enum RowOrder {
     /// As stored.
     Plain,
-    /// Rows 2j and 2j+1 of a head form a rotation pair; canonical order pairs j with j + rotary/2 (naming.md §5).
+    /// Rows 2j and 2j+1 of a head form a rotation pair; canonical order pairs j with j + rotary/2.
     InterleavedRope {
         /// Rows of one head.
         head_rows: u64,

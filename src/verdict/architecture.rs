@@ -13,7 +13,7 @@ use crate::roles::{Assignment, Component, Expert, Header, Part, Role, RoleMap};
 
 /// Verdict of the architecture axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "method.md section 1; spelled in kebab case in reports")]
+#[expect(missing_docs, reason = "words of docs/methods.md#architecture-axis, in kebab case in reports")]
 pub enum ArchitectureVerdict {
     Same,
     SameRenamed,

@@ -1,4 +1,4 @@
-//! The weights axis: one decision rule, read from top to bottom (method.md §4). Pure.
+//! The weights axis: one decision rule, read from top to bottom (docs/methods.md#decision-rule). Pure.
 
 use crate::align::Side;
 use crate::canonical::Group;
@@ -9,7 +9,7 @@ use crate::measure::lattice::LatticeFit;
 
 /// Verdict of the weights axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "method.md section 1; spelled in kebab case in reports")]
+#[expect(missing_docs, reason = "words of docs/methods.md#decision-rule, in kebab case in reports")]
 pub enum WeightsVerdict {
     Identical,
     Requantised,
@@ -143,10 +143,10 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         .copied()
         .filter(|group| *group != Group::Embeddings && *group != Group::Norms)
         .collect();
-    if let Some(requantised) = facts.requantised.filter(|_| !blocks.is_empty()) {
-        if let Some(decision) = requantised_copy(requantised) {
-            return decision;
-        }
+    if let Some(requantised) = facts.requantised.filter(|_| !blocks.is_empty())
+        && let Some(decision) = requantised_copy(requantised)
+    {
+        return decision;
     }
     if blocks.is_empty() && explained.contains(&Group::Embeddings) {
         return grafted(facts);
@@ -301,7 +301,7 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
             .group(*group)
             .is_some_and(|result| result.ln_p <= ALPHA.ln() && *group != Group::Embeddings)
     });
-    let decided_by: Vec<&'static str> = [
+    let mut decided_by: Vec<&'static str> = [
         ("trace", by_trace),
         ("agreement", agreeing_layers(facts.agreements) >= 2),
         ("probes", agreeing_layers(facts.probes) >= 2),
@@ -331,7 +331,9 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
     }
     let (is_shared_training, sentence, sign) = shared_training(facts);
     reasons.push(sentence);
-    let decided_by = decided_by.into_iter().chain(sign).collect();
+    if let Some(sign) = sign.filter(|sign| !decided_by.contains(sign)) {
+        decided_by.push(sign);
+    }
     let verdict = if is_shared_training { WeightsVerdict::Derived } else { WeightsVerdict::CommonOrigin };
     Decision { verdict, decided_by, reasons, explained, direction: Direction::Undetermined }
 }

@@ -1,4 +1,4 @@
-//! One message per fault, as reliability.md section 3 lays it out.
+//! One message per fault: code and sentence, then where it is and what was found.
 
 use super::page::{Ink, Page, Style};
 use crate::report::wire::Failure;
