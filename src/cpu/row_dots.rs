@@ -2,11 +2,13 @@
 
 use rayon::prelude::*;
 
-use super::BLOCK_ELEMENTS;
 use super::decode::decode_row;
 use super::simd::{self, Level, Loop};
 use crate::reductions::RowDots;
 use crate::tensor::Matrix;
+
+/// Elements of a row that are decoded together: both sides are 8 KiB, which leaves L1 room for what is read.
+const BLOCK_ELEMENTS: usize = 1024;
 
 pub(super) fn row_dots(level: Level, a: &Matrix, b: &Matrix) -> Vec<RowDots> {
     let n_rows = a.n_rows.min(b.n_rows);
@@ -46,10 +48,10 @@ pub(super) fn squares(level: Level, matrix: &Matrix) -> Vec<f64> {
     })
 }
 
-/// `of_row` for every row, in parallel; tasks of at least 64 blocks, as short rows are not worth a task each.
+/// `of_row` for every row, in parallel; tasks of at least 256 blocks, as short rows are not worth a task each.
 fn of_rows<T: Send>(n_rows: usize, n_cols: usize, of_row: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
     let blocks_per_row = n_cols.div_ceil(BLOCK_ELEMENTS).max(1);
-    (0..n_rows).into_par_iter().with_min_len((64 / blocks_per_row).max(1)).map(of_row).collect()
+    (0..n_rows).into_par_iter().with_min_len((256 / blocks_per_row).max(1)).map(of_row).collect()
 }
 
 /// Part of one row, decoded.
