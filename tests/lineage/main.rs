@@ -291,8 +291,8 @@ fn difference(path: &str, left: &Value, right: &Value) -> Option<String> {
         (Value::Number(a), Value::Number(b)) if path.ends_with(".relative_l2") => {
             let (a, b) = (a.as_f64().expect("a number"), b.as_f64().expect("a number"));
             // r² = (Σa² + Σb² − 2Σab)/Σa², of sums that are each within (4096/256 + 10)·ε/2 of the truth: near r = 0 the
-            // terms are alike and r² is off by at most 4 · 1.6e-6 on either side, so r by 2 · 6.2e-6/2r; plus one printed digit
-            let bound = 6.2e-6 / a.min(b) + 1e-5;
+            // terms are alike and r² is off by at most 4 · 1.6e-6 on either side, so r by 2 · 6.2e-6/2r; plus one printed digit of three
+            let bound = 6.2e-6 / a.min(b) + 1e-3;
             ((a - b).abs() > bound).then(|| format!("{path}: {a}, {b}, more than {bound:.1e} apart"))
         }
         (Value::Number(a), Value::Number(b)) if a.is_f64() && b.is_f64() => {
