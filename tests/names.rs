@@ -94,7 +94,7 @@ fn told(assignment: &Assignment) -> String {
         }
         Assignment::FixedByArchitecture(_) => "fixed".into(),
         Assignment::Buffer(_) => "buffer".into(),
-        Assignment::UnknownLayout(reason) => format!("unmeasured ({reason})"),
+        Assignment::UnknownLayout(reason) | Assignment::Packed(reason) => format!("unmeasured ({reason})"),
         Assignment::Unknown(_) => "unknown".into(),
     }
 }

@@ -120,7 +120,7 @@ fn rows_of(
     tokens: Option<&TokenMatch>,
 ) -> Result<RowPairing, String> {
     let (l, r) = (&left.stored.view, &right.stored.view);
-    if l.n_cols != r.n_cols && !(role.is_bias && matches!(role.part, Part::Head)) {
+    if l.n_cols != r.n_cols {
         return Err(format!("shapes differ: {}×{} and {}×{}", l.n_rows, l.n_cols, r.n_rows, r.n_cols));
     }
     let is_vocabulary = matches!(role.part, Part::Embed | Part::Head) && !role.is_bias;

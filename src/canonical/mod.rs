@@ -36,6 +36,8 @@ pub enum LeftOut {
     Undecodable(Dtype),
     /// A fused layout that no table knows.
     UnknownLayout(&'static str),
+    /// A weight in a packed or scaled form that is not decoded.
+    Packed(&'static str),
     /// No element.
     Empty,
 }
@@ -162,6 +164,7 @@ pub fn canonicalise(checkpoint: &Checkpoint, roles: &RoleMap) -> CanonicalModel 
                 Some(LeftOut::Fixed(reason))
             }
             Assignment::UnknownLayout(reason) => Some(LeftOut::UnknownLayout(reason)),
+            Assignment::Packed(reason) => Some(LeftOut::Packed(reason)),
             _ if tensor.n_elements() == 0 => Some(LeftOut::Empty),
             _ if tensor.dtype == Dtype::Bool => Some(LeftOut::Fixed("truth values")),
             Assignment::Unknown(_) if is_buffer(tensor) => Some(LeftOut::Fixed("integer buffer")),
@@ -224,4 +227,38 @@ pub fn view_tied_head(model: &mut CanonicalModel, other: &CanonicalModel) {
     let mut head = model.parts[embed].clone();
     head.role = head.role.map(|role| Role { part: Part::Head, ..role });
     model.parts.push(head);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LeftOut, canonicalise};
+    use crate::checkpoint::{Checkpoint, TensorEntry};
+    use crate::roles;
+    use crate::tensor::Dtype;
+
+    #[test]
+    fn packed_weights_are_left_out_as_packed_and_not_as_buffers() {
+        let names = ["qweight", "qzeros", "weight_packed"];
+        let entry = |name: &&str| TensorEntry {
+            name: format!("model.layers.0.mlp.up_proj.{name}"),
+            dtype: Dtype::I32,
+            shape: vec![8, 16],
+            file_idx: 0,
+            offset: 0,
+            size_bytes: 512,
+        };
+        let checkpoint = Checkpoint {
+            reference: "gptq".into(),
+            format: "safetensors",
+            commit: None,
+            files: Vec::new(),
+            tensors: names.iter().map(entry).collect(),
+            config: None,
+            vocabulary: None,
+            notes: Vec::new(),
+        };
+        let model = canonicalise(&checkpoint, &roles::assign(&checkpoint));
+        assert!(model.parts.is_empty() && model.left_out.len() == names.len());
+        assert!(model.left_out.iter().all(|(_, reason)| matches!(reason, LeftOut::Packed(_))));
+    }
 }

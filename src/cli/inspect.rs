@@ -153,6 +153,7 @@ fn how_word(assignment: &Assignment, how: How) -> &'static str {
         (Assignment::FixedByArchitecture(_), _) => "fixed-by-architecture",
         (Assignment::Buffer(_), _) => "buffer",
         (Assignment::UnknownLayout(_), _) => "unknown-layout",
+        (Assignment::Packed(_), _) => "packed",
         (_, How::Table) => "table",
         (_, How::Guessed) => "guessed",
         (_, How::Unknown) => "unknown",
@@ -165,7 +166,7 @@ fn role_counts(roles: &RoleMap) -> Roles {
         let count = match (assignment, how) {
             (Assignment::FixedByArchitecture(_), _) => &mut counts.fixed_by_architecture,
             (Assignment::Buffer(_), _) => &mut counts.buffers,
-            (Assignment::UnknownLayout(_), _) => &mut counts.unknown_layout,
+            (Assignment::UnknownLayout(_) | Assignment::Packed(_), _) => &mut counts.unknown_layout,
             (_, How::Table) => &mut counts.table,
             (_, How::Guessed) => &mut counts.guessed,
             (_, How::Unknown) => &mut counts.unknown,

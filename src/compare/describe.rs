@@ -163,14 +163,17 @@ pub(super) fn skipped(pair: &Pair<'_>, alignment: &Alignment, plain: &PlainStage
         [(Side::Left, pair.left, &pair.canonical.0), (Side::Right, pair.right, &pair.canonical.1)]
     {
         for (tensor_idx, reason) in &model.left_out {
-            if let LeftOut::Undecodable(dtype) = reason {
-                found.push(NotTested {
-                    model: side,
-                    tensor: checkpoint.tensors[*tensor_idx].name.clone(),
-                    why: Why::Skipped,
-                    reason: format!("elements of type {} cannot be decoded", dtype.name()),
-                });
-            }
+            let reason = match reason {
+                LeftOut::Undecodable(dtype) => format!("elements of type {} cannot be decoded", dtype.name()),
+                LeftOut::Packed(reason) => format!("{reason}: not decoded"),
+                _ => continue,
+            };
+            found.push(NotTested {
+                model: side,
+                tensor: checkpoint.tensors[*tensor_idx].name.clone(),
+                why: Why::Skipped,
+                reason,
+            });
         }
     }
     for (idx, paired) in alignment.pairs.iter().enumerate() {
@@ -204,7 +207,7 @@ fn not_tested(found: &Findings<'_>) -> Vec<NotTested> {
                 LeftOut::Fixed(reason) => (Why::FixedByArchitecture, (*reason).to_owned()),
                 LeftOut::UnknownLayout(reason) => (Why::Unpaired, (*reason).to_owned()),
                 LeftOut::Empty => (Why::FixedByArchitecture, "holds no element".to_owned()),
-                LeftOut::Undecodable(_) => continue,
+                LeftOut::Undecodable(_) | LeftOut::Packed(_) => continue,
             };
             list.push(NotTested {
                 model: side,

@@ -17,7 +17,7 @@ pub(super) fn roles(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap 
         let known = fixed::assignment(header).or_else(|| {
             scaled
                 .contains(header.name)
-                .then_some(Assignment::UnknownLayout("quantised weight whose scale is stored apart"))
+                .then_some(Assignment::Packed("quantised weight whose scale is stored apart"))
         });
         if known.is_none() {
             let (tower, name) = tower::of(header.name);

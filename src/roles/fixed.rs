@@ -31,12 +31,12 @@ pub(super) fn assignment(header: &Header<'_>) -> Option<Assignment> {
     match last {
         "num_batches_tracked" => Some(Assignment::Buffer("counter of training batches")),
         "qweight" | "qzeros" | "g_idx" | "weight_packed" | "absmax" | "quant_map" | "weight_zero_point" => {
-            Some(Assignment::UnknownLayout("packed quantised weight"))
+            Some(Assignment::Packed("packed quantised weight"))
         }
         "weight_scale_inv" | "weight_scale" | "input_scale" | "weight_shape" | "nested_absmax"
-        | "nested_quant_map" => Some(Assignment::UnknownLayout("scale of a quantised weight")),
+        | "nested_quant_map" => Some(Assignment::Packed("scale of a quantised weight")),
         _ if name.contains(".lora_A.") || name.contains(".lora_B.") || name.contains("lora_embedding_") => {
-            Some(Assignment::UnknownLayout("factor of a low-rank adapter"))
+            Some(Assignment::Packed("factor of a low-rank adapter"))
         }
         _ => None,
     }

@@ -149,6 +149,8 @@ pub enum Assignment {
     Buffer(&'static str),
     /// A fused layout the tables do not know: listed as unpaired, never guessed.
     UnknownLayout(&'static str),
+    /// A weight, or a piece of one, in a packed or scaled form that is not decoded: listed as skipped.
+    Packed(&'static str),
     /// No role: compared by name, then by shape and order. View is [dim0, rest].
     Unknown(View),
 }
