@@ -1,4 +1,4 @@
-// moments: n, non-finite counts, equal and same-sign pairs, Σa Σb Σa² Σb² Σab Σ|a−b| max|a−b| over pairs (a, b).
+// moments: n, non-finite counts, equal and same-sign pairs, Σa Σb Σa² Σb² Σab Σ(a−b)² max|a−b| over pairs (a, b).
 // [n] twice → [n_blocks, RECORD] words. One workgroup = one block of BLOCK elements; f32 inside, f64 on the host.
 // A pair with NaN or Inf on either side enters no sum. The two largest magnitudes tell the host whether f32 squares
 // could leave their range; the checksum of all words read is the canary of the upload.
@@ -13,7 +13,7 @@ const RECORD: u32 = 18u;
 @compute @workgroup_size(WG)
 fn moments(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     var sum_a = vec4(0.0); var sum_b = vec4(0.0);
-    var sum_aa = vec4(0.0); var sum_bb = vec4(0.0); var sum_ab = vec4(0.0); var sum_diff = vec4(0.0);
+    var sum_aa = vec4(0.0); var sum_bb = vec4(0.0); var sum_ab = vec4(0.0); var sum_squared_diff = vec4(0.0);
     var n_seen = vec4(0u); var n_bad_a = vec4(0u); var n_bad_b = vec4(0u);
     var n_equal = vec4(0u); var n_same_sign = vec4(0u);
     var largest_a = vec4(0u); var largest_b = vec4(0u); var largest_diff = vec4(0u);
@@ -50,19 +50,19 @@ fn moments(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
 
         let x = bitcast<vec4<f32>>(select(none, bits_a, used));
         let y = bitcast<vec4<f32>>(select(none, bits_b, used));
-        let difference = abs(x - y);
+        let difference = x - y;
         sum_a += x;
         sum_b += y;
         sum_aa += x * x;
         sum_bb += y * y;
         sum_ab += x * y;
-        sum_diff += difference;
+        sum_squared_diff += difference * difference;
         // non-negative floats order like their bit patterns
-        largest_diff = max(largest_diff, bitcast<vec4<u32>>(difference));
+        largest_diff = max(largest_diff, bitcast<vec4<u32>>(abs(difference)));
     }
 
     let sums = workgroup_sum(lane, vec4(across(sum_a), across(sum_b), across(sum_aa), across(sum_bb)));
-    let more = workgroup_sum(lane, vec4(across(sum_ab), across(sum_diff), 0.0, 0.0));
+    let more = workgroup_sum(lane, vec4(across(sum_ab), across(sum_squared_diff), 0.0, 0.0));
     let seen = workgroup_count(lane, vec4(across_count(n_seen), across_count(n_bad_a), across_count(n_bad_b), across_count(n_equal)));
     let rest = workgroup_count(lane, vec4(across_count(n_same_sign), checksum_a, checksum_b, 0u));
     let largest = workgroup_largest(lane, vec4(across_largest(largest_a), across_largest(largest_b), across_largest(largest_diff), 0u));

@@ -289,7 +289,7 @@ fn layer_rows(found: &Findings<'_>) -> Vec<LayerRow> {
         let place =
             (component, left.and_then(|role| role.layer), right.and_then(|role| role.layer), paired.group);
         let sum = sums.entry(place).or_default();
-        *sum = plain::add(sum, &moments);
+        sum.add(&moments);
     }
     for family in found.facts.families {
         let layers = family.layers.map_or((None, None), |(l, r)| (Some(l), Some(r)));

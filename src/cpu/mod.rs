@@ -66,6 +66,12 @@ impl Cpu {
         moments::moments(self.level, a, b)
     }
 
+    /// The same, every sum in f64: for short runs whose mean is large against their spread, like norm gains.
+    #[must_use]
+    pub fn moments_in_f64(&self, a: Elements<'_>, b: Elements<'_>) -> PairMoments {
+        moments::moments_in_f64(self.level, a, b)
+    }
+
     /// See [`crate::kernels::row_dots`].
     #[must_use]
     pub fn row_dots(&self, a: &Matrix, b: &Matrix) -> Vec<RowDots> {

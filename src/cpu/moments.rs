@@ -28,7 +28,7 @@ pub(super) struct BlockSums {
     pub(super) aa: f64,
     pub(super) bb: f64,
     pub(super) ab: f64,
-    pub(super) abs_diff: f64,
+    pub(super) squared_diff: f64,
     pub(super) max_abs_diff: f32,
 }
 
@@ -54,6 +54,15 @@ pub(super) fn moments(level: Level, a: Elements<'_>, b: Elements<'_>) -> PairMom
         total.add(part);
     }
     total
+}
+
+pub(super) fn moments_in_f64(level: Level, a: Elements<'_>, b: Elements<'_>) -> PairMoments {
+    let (Some(a_size), Some(b_size)) = (a.dtype.size_bytes(), b.dtype.size_bytes()) else {
+        return PairMoments::default();
+    };
+    let n_elements = (a.bytes.len() / a_size).min(b.bytes.len() / b_size);
+    let (a_bytes, b_bytes) = (&a.bytes[..n_elements * a_size], &b.bytes[..n_elements * b_size]);
+    of_block_in_f64(level, Elements { bytes: a_bytes, ..a }, Elements { bytes: b_bytes, ..b })
 }
 
 /// How blocks of these two types are summed; decided once a run.
@@ -88,7 +97,9 @@ fn of_run(level: Level, a: Elements<'_>, b: Elements<'_>) -> PairMoments {
                 continue;
             }
         };
-        if is_safe(sums.aa, a_bytes) && is_safe(sums.bb, b_bytes) {
+        // differences are at most twice as large as elements, their squares may still overflow
+        let is_safe = is_safe(sums.aa, a_bytes) && is_safe(sums.bb, b_bytes) && sums.squared_diff.is_finite();
+        if is_safe {
             let n_elements = (a_bytes.len() / a.dtype.size_bytes().unwrap_or(1)) as u64;
             total.add(&from_block(n_elements, &sums));
         } else {
@@ -127,7 +138,7 @@ fn from_block(n_elements: u64, sums: &BlockSums) -> PairMoments {
         sum_aa: sums.aa,
         sum_bb: sums.bb,
         sum_ab: sums.ab,
-        sum_abs_diff: sums.abs_diff,
+        sum_squared_diff: sums.squared_diff,
         max_abs_diff: sums.max_abs_diff,
     }
 }
@@ -188,7 +199,7 @@ fn add_pair(total: &mut PairMoments, a: f64, b: f64) {
     let (a_is_finite, b_is_finite) = (a.is_finite(), b.is_finite());
     let counts = a_is_finite & b_is_finite;
     let (x, y) = if counts { (a, b) } else { (0.0, 0.0) };
-    let difference = (x - y).abs();
+    let difference = x - y;
     total.n_elements += 1;
     total.n_non_finite_a += u64::from(!a_is_finite);
     total.n_non_finite_b += u64::from(!b_is_finite);
@@ -199,6 +210,6 @@ fn add_pair(total: &mut PairMoments, a: f64, b: f64) {
     total.sum_aa += x * x;
     total.sum_bb += y * y;
     total.sum_ab += x * y;
-    total.sum_abs_diff += difference;
-    total.max_abs_diff = total.max_abs_diff.max(difference as f32);
+    total.sum_squared_diff += difference * difference;
+    total.max_abs_diff = total.max_abs_diff.max(difference.abs() as f32);
 }

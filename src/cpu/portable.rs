@@ -20,7 +20,7 @@ struct Sums {
     aa: [f32; LANES],
     bb: [f32; LANES],
     ab: [f32; LANES],
-    abs_diff: [f32; LANES],
+    squared_diff: [f32; LANES],
     max_abs_diff: [f32; LANES],
     n_equal: [u32; LANES],
     n_same_sign: [u32; LANES],
@@ -29,14 +29,14 @@ struct Sums {
 impl Sums {
     #[inline(always)]
     fn add(&mut self, lane: usize, a: f32, b: f32) {
-        let difference = (a - b).abs();
+        let difference = a - b;
         self.a[lane] += a;
         self.b[lane] += b;
         self.aa[lane] = multiply_add(a, a, self.aa[lane]);
         self.bb[lane] = multiply_add(b, b, self.bb[lane]);
         self.ab[lane] = multiply_add(a, b, self.ab[lane]);
-        self.abs_diff[lane] += difference;
-        let largest = self.max_abs_diff[lane];
+        self.squared_diff[lane] = multiply_add(difference, difference, self.squared_diff[lane]);
+        let (difference, largest) = (difference.abs(), self.max_abs_diff[lane]);
         self.max_abs_diff[lane] = if difference > largest { difference } else { largest };
         self.n_equal[lane] += u32::from(a == b);
         self.n_same_sign[lane] += u32::from(((a > 0.0) & (b > 0.0)) | ((a < 0.0) & (b < 0.0)));
@@ -52,7 +52,7 @@ impl Sums {
             aa: sum(&self.aa),
             bb: sum(&self.bb),
             ab: sum(&self.ab),
-            abs_diff: sum(&self.abs_diff),
+            squared_diff: sum(&self.squared_diff),
             max_abs_diff: self.max_abs_diff.into_iter().fold(0.0, f32::max),
         }
     }

@@ -169,7 +169,7 @@ mod avx2 {
         aa: __m256,
         bb: __m256,
         ab: __m256,
-        abs_diff: __m256,
+        squared_diff: __m256,
         max_abs_diff: __m256,
         /// Two counters in 32 bits, counting down: pairs of equal value in the lower [`EQUAL_BITS`] bits, pairs of
         /// different sign or with a zero above. 4,096 pairs are at most 512 in a lane.
@@ -189,7 +189,7 @@ mod avx2 {
                 aa: zero,
                 bb: zero,
                 ab: zero,
-                abs_diff: zero,
+                squared_diff: zero,
                 max_abs_diff: zero,
                 counts: _mm256_setzero_si256(),
             }
@@ -200,9 +200,9 @@ mod avx2 {
         #[target_feature(enable = "avx2,fma,f16c")]
         fn add(&mut self, a: __m256, b: __m256) {
             let magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fff_ffff));
-            let difference = _mm256_and_ps(_mm256_sub_ps(a, b), magnitude);
-            self.abs_diff = _mm256_add_ps(self.abs_diff, difference);
-            self.max_abs_diff = _mm256_max_ps(self.max_abs_diff, difference);
+            let difference = _mm256_sub_ps(a, b);
+            self.squared_diff = _mm256_fmadd_ps(difference, difference, self.squared_diff);
+            self.max_abs_diff = _mm256_max_ps(self.max_abs_diff, _mm256_and_ps(difference, magnitude));
             self.a = _mm256_add_ps(self.a, a);
             self.b = _mm256_add_ps(self.b, b);
             self.aa = _mm256_fmadd_ps(a, a, self.aa);
@@ -255,7 +255,7 @@ mod avx2 {
                 aa: sum(self.aa),
                 bb: sum(self.bb),
                 ab: sum(self.ab),
-                abs_diff: sum(self.abs_diff),
+                squared_diff: sum(self.squared_diff),
                 max_abs_diff: lanes(self.max_abs_diff).into_iter().fold(0.0, f32::max),
             }
         }

@@ -128,7 +128,7 @@ fn naive_moments(a: &[f64], b: &[f64]) -> (PairMoments, [f64; 2]) {
         sums.sum_aa += a * a;
         sums.sum_bb += b * b;
         sums.sum_ab += a * b;
-        sums.sum_abs_diff += (a - b).abs();
+        sums.sum_squared_diff += (a - b).powi(2);
         sums.max_abs_diff = sums.max_abs_diff.max((a - b).abs() as f32);
         magnitudes[0] += a.abs();
         magnitudes[1] += b.abs();
@@ -136,7 +136,7 @@ fn naive_moments(a: &[f64], b: &[f64]) -> (PairMoments, [f64; 2]) {
     (sums, magnitudes)
 }
 
-/// A lane adds at most 4,096 terms in f32, each rounded at most twice before: (4096 + 2) roundoffs of Σ|term|.
+/// A lane adds at most 4,096 terms in f32, each rounded at most three times before: (4096 + 3) roundoffs of Σ|term|.
 fn check_moments(found: &PairMoments, a: &[f64], b: &[f64], case: &str) {
     let (wanted, [abs_a, abs_b]) = naive_moments(a, b);
     assert_eq!(found.n_elements, wanted.n_elements, "{case}: n_elements");
@@ -144,7 +144,7 @@ fn check_moments(found: &PairMoments, a: &[f64], b: &[f64], case: &str) {
     assert_eq!(found.n_non_finite_b, wanted.n_non_finite_b, "{case}: n_non_finite_b");
     assert_eq!(found.n_equal, wanted.n_equal, "{case}: n_equal");
     assert_eq!(found.n_same_sign, wanted.n_same_sign, "{case}: n_same_sign");
-    let factor = 4098.0 * ROUNDOFF;
+    let factor = 4099.0 * ROUNDOFF;
     for (name, found, wanted, magnitude) in [
         ("sum_a", found.sum_a, wanted.sum_a, abs_a),
         ("sum_b", found.sum_b, wanted.sum_b, abs_b),
@@ -152,7 +152,7 @@ fn check_moments(found: &PairMoments, a: &[f64], b: &[f64], case: &str) {
         ("sum_bb", found.sum_bb, wanted.sum_bb, wanted.sum_bb),
         // Σ|ab| ≤ (Σa² + Σb²) / 2
         ("sum_ab", found.sum_ab, wanted.sum_ab, (wanted.sum_aa + wanted.sum_bb) / 2.0),
-        ("sum_abs_diff", found.sum_abs_diff, wanted.sum_abs_diff, wanted.sum_abs_diff),
+        ("sum_squared_diff", found.sum_squared_diff, wanted.sum_squared_diff, wanted.sum_squared_diff),
         // one rounding of the difference, one to f32
         ("max_abs_diff", found.max_abs_diff.into(), wanted.max_abs_diff.into(), wanted.max_abs_diff.into()),
     ] {

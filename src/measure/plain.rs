@@ -38,36 +38,14 @@ pub fn plain(moments: &PairMoments) -> Plain {
     let (spread_a, spread_b) = (spread(moments.sum_aa, a), spread(moments.sum_bb, b));
     let centred = moments.sum_ab - a * b / n;
     let ratio = |top: f64, bottom: f64| (bottom > 0.0).then(|| (top / bottom).clamp(-1.0, 1.0));
-    let gap = (moments.sum_aa + moments.sum_bb - 2.0 * moments.sum_ab).max(0.0);
-    let all_equal = moments.n_equal == moments.n_elements;
     Plain {
         n_elements,
         cosine: ratio(moments.sum_ab, (moments.sum_aa * moments.sum_bb).sqrt()),
         centred_cosine: ratio(centred, (spread_a * spread_b).sqrt()),
-        relative_l2: (moments.sum_aa > 0.0)
-            .then(|| if all_equal { 0.0 } else { (gap / moments.sum_aa).sqrt() }),
+        relative_l2: (moments.sum_aa > 0.0).then(|| (moments.sum_squared_diff / moments.sum_aa).sqrt()),
         slope: (spread_a > 0.0).then(|| centred / spread_a),
         equal_share: moments.n_equal as f64 / n,
         sign_agreement: moments.n_same_sign as f64 / n,
-    }
-}
-
-/// Sums of two runs together.
-#[must_use]
-pub fn add(x: &PairMoments, y: &PairMoments) -> PairMoments {
-    PairMoments {
-        n_elements: x.n_elements + y.n_elements,
-        n_non_finite_a: x.n_non_finite_a + y.n_non_finite_a,
-        n_non_finite_b: x.n_non_finite_b + y.n_non_finite_b,
-        n_equal: x.n_equal + y.n_equal,
-        n_same_sign: x.n_same_sign + y.n_same_sign,
-        sum_a: x.sum_a + y.sum_a,
-        sum_b: x.sum_b + y.sum_b,
-        sum_aa: x.sum_aa + y.sum_aa,
-        sum_bb: x.sum_bb + y.sum_bb,
-        sum_ab: x.sum_ab + y.sum_ab,
-        sum_abs_diff: x.sum_abs_diff + y.sum_abs_diff,
-        max_abs_diff: x.max_abs_diff.max(y.max_abs_diff),
     }
 }
 
@@ -93,7 +71,7 @@ mod tests {
             sums.sum_aa += wide_x * wide_x;
             sums.sum_bb += wide_y * wide_y;
             sums.sum_ab += wide_x * wide_y;
-            sums.sum_abs_diff += (wide_x - wide_y).abs();
+            sums.sum_squared_diff += (wide_x - wide_y).powi(2);
             sums.max_abs_diff = sums.max_abs_diff.max((x - y).abs());
         }
         sums

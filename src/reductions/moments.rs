@@ -1,6 +1,7 @@
 //! Sums over two equally long runs of elements: everything S0 and S1 need.
 
-/// Sums over the pairs (a, b) of two runs. All sums f64, made of f32 sums over at most 4,096 elements.
+/// Sums over the pairs (a, b) of two runs. All sums f64; those of matrices are made of f32 sums over at
+/// most 4,096 elements.
 ///
 /// A pair with a NaN or Inf on either side is counted and enters no sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -25,8 +26,8 @@ pub struct PairMoments {
     pub sum_bb: f64,
     /// Σab.
     pub sum_ab: f64,
-    /// Σ|a − b|.
-    pub sum_abs_diff: f64,
+    /// Σ(a − b)². Of its own, because Σa² + Σb² − 2Σab of near copies is rounding alone.
+    pub sum_squared_diff: f64,
     /// max |a − b|.
     pub max_abs_diff: f32,
 }
@@ -44,7 +45,7 @@ impl PairMoments {
         self.sum_aa += other.sum_aa;
         self.sum_bb += other.sum_bb;
         self.sum_ab += other.sum_ab;
-        self.sum_abs_diff += other.sum_abs_diff;
+        self.sum_squared_diff += other.sum_squared_diff;
         self.max_abs_diff = self.max_abs_diff.max(other.max_abs_diff);
     }
 }

@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicU64;
 
 use self::plan::{Sizes, Walk};
 use self::workers::Done;
+use crate::cpu::Cpu;
 use crate::gpu;
 use crate::kernels::{self, Backend};
 use crate::reductions::{ClassCounts, Elements, PairMoments};
@@ -113,14 +114,19 @@ pub fn pair_moments(
         Backend::Cpu(cpu) => {
             workers::run(&walks, &tasks, meter, &done, |total: &mut PairMoments, idx, sides| {
                 let item = &items[idx];
-                total.add(&cpu.moments(elements(&item.left, &sides[0]), elements(&item.right, &sides[1])));
+                let (a, b) = (elements(&item.left, &sides[0]), elements(&item.right, &sides[1]));
+                total.add(&if is_vector(item) { cpu.moments_in_f64(a, b) } else { cpu.moments(a, b) });
             })?
         }
         Backend::Gpu(_) => {
             ahead::run(&walks, &tasks, meter, &done, |total: &mut PairMoments, idx, sides| {
                 let item = &items[idx];
                 let (a, b) = (elements(&item.left, &sides[0]), elements(&item.right, &sides[1]));
-                total.add(&kernels::moments::moments(backend, a, b)?);
+                total.add(&if is_vector(item) {
+                    Cpu::detect().moments_in_f64(a, b)
+                } else {
+                    kernels::moments::moments(backend, a, b)?
+                });
                 Ok(())
             })?
         }
@@ -130,6 +136,13 @@ pub fn pair_moments(
         totals[task.walk_idx].add(of_task);
     }
     Ok(totals)
+}
+
+/// Gains and biases: few elements, and their mean may be a thousand times their spread, which f32 sums would lose.
+/// The CPU sums them in f64 whatever the backend.
+fn is_vector(item: &WorkItem) -> bool {
+    let is_vector = |stored: &StoredView| stored.view.n_rows == 1 || stored.view.n_cols == 1;
+    is_vector(&item.left) && is_vector(&item.right)
 }
 
 /// Class counts of every view, in order. Of a transposed matrix the checksum is that of the stored order.

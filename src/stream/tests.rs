@@ -83,7 +83,7 @@ fn naive(item: &WorkItem, left_seed: u64, right_seed: u64) -> PairMoments {
             sums.sum_aa += a * a;
             sums.sum_bb += b * b;
             sums.sum_ab += a * b;
-            sums.sum_abs_diff += (a - b).abs();
+            sums.sum_squared_diff += (a - b).powi(2);
             sums.max_abs_diff = sums.max_abs_diff.max((a - b).abs() as f32);
         }
     }

@@ -9,10 +9,10 @@ pub(crate) struct Moments {
     pub(crate) sum_aa: f64,
     pub(crate) sum_bb: f64,
     pub(crate) sum_ab: f64,
-    pub(crate) sum_abs_diff: f64,
+    pub(crate) sum_squared_diff: f64,
     pub(crate) max_abs_diff: f64,
-    /// Σ|a|, Σ|b|, Σ|ab|, Σ(|a| + |b|): what error bounds are made of.
-    pub(crate) magnitudes: [f64; 4],
+    /// Σ|a|, Σ|b|, Σ|ab|: what error bounds are made of.
+    pub(crate) magnitudes: [f64; 3],
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -39,9 +39,9 @@ pub(crate) fn moments(a: &[f64], b: &[f64]) -> Moments {
             m.sum_aa += x * x;
             m.sum_bb += y * y;
             m.sum_ab += x * y;
-            m.sum_abs_diff += (x - y).abs();
+            m.sum_squared_diff += (x - y).powi(2);
             m.max_abs_diff = m.max_abs_diff.max((x - y).abs());
-            for (sum, term) in m.magnitudes.iter_mut().zip([x, y, x * y, x.abs() + y.abs()]) {
+            for (sum, term) in m.magnitudes.iter_mut().zip([x, y, x * y]) {
                 *sum += term.abs();
             }
         }

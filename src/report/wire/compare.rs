@@ -271,7 +271,7 @@ struct Layer<'a> {
     component: &'a str,
     cosine: Rounded<5>,
     centred_cosine: Rounded<5>,
-    relative_l2: Rounded<3>,
+    relative_l2: Rounded<5>,
     z: Rounded<2>,
     agreement: Rounded<4>,
 }
