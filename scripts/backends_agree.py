@@ -4,8 +4,10 @@ usage: python scripts/backends_agree.py BINARY ZOO [--pairs N] [--gpu NAME] [-- 
 e.g.   python scripts/backends_agree.py target/release/cognate zoo --pairs 30
 
 Runs `compare X Y --format json` twice per pair, with `--backend cpu` and with `--gpu NAME` (default llvmpipe, Mesa's
-software Vulkan), and compares exit codes and every field of the two documents but `throughput`. The report rounds each
-field to the precision it promises, so equal means equal. Prints each difference, then counts; exits 1 on any.
+software Vulkan), and compares exit codes and every field of the two documents but `throughput`. What the schema
+(`cognate schema`) calls exact must be equal. Its bounded numbers, those with x-decimals, are rounded to so many decimals;
+a value next to a rounding edge falls on either side of it, so one unit of the last decimal is within the bound. Prints
+each difference, then counts; exits 1 if there is one beyond the bounds.
 
 needs: Python 3.9, nothing else.
 """
@@ -51,6 +53,39 @@ def compare(binary, left, right, arguments):
     return run.returncode, document, stderr_lines[-1] if stderr_lines else "", elapsed_s
 
 
+def alternatives(root, schema):
+    """A schema with its references followed and its alternatives apart."""
+    if "$ref" in schema:
+        return alternatives(root, root["$defs"][schema["$ref"].removeprefix("#/$defs/")])
+    if "anyOf" in schema:
+        return [found for one in schema["anyOf"] for found in alternatives(root, one)]
+    return [schema]
+
+
+def bound_of(root, path, value):
+    """How far the number at a path may be from another backend's: a unit of its last decimal, 0 if it is exact."""
+    at = [root["$defs"]["document"]]
+    for step in path.replace("[", ".[").split("."):
+        flat = [schema for one in at for schema in alternatives(root, one)]
+        if step.startswith("["):
+            at = [schema["items"] for schema in flat if "items" in schema]
+        else:
+            rules = [schema.get("properties", {}).get(step, schema.get("additionalProperties")) for schema in flat]
+            at = [rule for rule in rules if isinstance(rule, dict)]
+    decimals = [schema["x-decimals"] for one in at for schema in alternatives(root, one) if "x-decimals" in schema]
+    if not decimals:
+        return 0.0
+    # what an item of evidence shows has two decimals above 1
+    return 1e-2 if ".evidence[" in path and abs(value) > 1 else 10.0 ** -decimals[0]
+
+
+def is_within(root, path, left, right):
+    if not all(isinstance(value, float) for value in (left, right)):
+        return False
+    # half a unit more for the decimals that a double cannot hold
+    return abs(left - right) <= 1.5 * bound_of(root, path, left)
+
+
 def differences(left, right, path=""):
     """Every leaf that differs: (path, left value, right value)."""
     if isinstance(left, dict) and isinstance(right, dict):
@@ -64,6 +99,18 @@ def differences(left, right, path=""):
     # json reads 1 and 1.0 as different types; the bytes of the report differ too
     elif left != right or type(left) is not type(right):
         yield path, left, right
+
+
+def leaves(value):
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key != "throughput":
+                yield from leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(item)
+    else:
+        yield value
 
 
 def main():
@@ -81,7 +128,8 @@ def main():
     pairs = evenly_spaced(list(itertools.combinations(models_of(args.zoo), 2)), args.pairs)
     if not pairs:
         sys.exit(f"{args.zoo} holds fewer than two models")
-    counts, cpu_s, gpu_s, adapters = Counter(), 0.0, 0.0, set()
+    schema = json.loads(subprocess.run([args.binary, "schema"], capture_output=True, text=True, check=True).stdout)
+    counts, cpu_s, gpu_s, adapters, n_fields, n_edges = Counter(), 0.0, 0.0, set(), 0, 0
     for left, right in pairs:
         title = f"{left.name} ~ {right.name}"
         cpu_code, cpu, cpu_message, elapsed_s = compare(args.binary, left, right, ["--backend", "cpu", *extra])
@@ -99,9 +147,13 @@ def main():
             counts["wrong backend"] += 1
             print(f"{title}: ran on {cpu['throughput']['backend']} and {gpu['throughput']['backend']}", flush=True)
         adapters.add(gpu["throughput"]["device"])
-        found = list(differences(cpu, gpu))
-        for path, cpu_value, gpu_value in found:
-            print(f"{title}: {path}: {cpu_value!r} on the CPU, {gpu_value!r} on {args.gpu}", flush=True)
+        n_fields += sum(1 for _ in leaves(cpu))
+        found = []
+        for path, cpu_value, gpu_value in differences(cpu, gpu):
+            edge = is_within(schema, path, cpu_value, gpu_value)
+            print(f"{title}: {path}: {cpu_value!r} on the CPU, {gpu_value!r} on {args.gpu}{' (rounding edge)' * edge}", flush=True)
+            n_edges += edge
+            found += [] if edge else [(path, cpu_value, gpu_value)]
         counts["pair that differs"] += bool(found)
         counts["field that differs"] += len(found)
         counts["deciding field that differs"] += sum(path.startswith(DECIDING) for path, _, _ in found)
@@ -109,7 +161,8 @@ def main():
     n_wrong = sum(counts.values())
     print(
         f"{len(pairs)} pairs on cpu ({cpu_s / len(pairs):.2f} s each) and {', '.join(sorted(adapters)) or args.gpu} "
-        f"({gpu_s / len(pairs):.2f} s each): " + (", ".join(f"{n} × {what}" for what, n in counts.items() if n) or "all fields equal")
+        f"({gpu_s / len(pairs):.2f} s each): " + (", ".join(f"{n} × {what}" for what, n in counts.items() if n) or "every field agrees")
+        + f"; {n_edges} of {n_fields} fields one unit of the last decimal apart"
     )
     sys.exit(1 if n_wrong else 0)
 

@@ -8,7 +8,7 @@ struct Params { n_elements: u32, n_quads: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(3) var<storage, read_write> partials: array<u32>;
 
-const RECORD: u32 = 18u;
+const RECORD: u32 = 24u;
 
 @compute @workgroup_size(WG)
 fn moments(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -61,8 +61,8 @@ fn moments(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
         largest_diff = max(largest_diff, bitcast<vec4<u32>>(abs(difference)));
     }
 
-    let sums = workgroup_sum(lane, vec4(across(sum_a), across(sum_b), across(sum_aa), across(sum_bb)));
-    let more = workgroup_sum(lane, vec4(across(sum_ab), across(sum_squared_diff), 0.0, 0.0));
+    let sums = workgroup_two_sum(lane, vec4(across(sum_a), across(sum_b), across(sum_aa), across(sum_bb)));
+    let more = workgroup_two_sum(lane, vec4(across(sum_ab), across(sum_squared_diff), 0.0, 0.0));
     let seen = workgroup_count(lane, vec4(across_count(n_seen), across_count(n_bad_a), across_count(n_bad_b), across_count(n_equal)));
     let rest = workgroup_count(lane, vec4(across_count(n_same_sign), checksum_a, checksum_b, 0u));
     let largest = workgroup_largest(lane, vec4(across_largest(largest_a), across_largest(largest_b), across_largest(largest_diff), 0u));
@@ -81,11 +81,13 @@ fn moments(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
         partials[out + 9u] = largest.x;
         partials[out + 10u] = largest.y;
         partials[out + 11u] = largest.z;
-        partials[out + 12u] = bitcast<u32>(sums.x);
-        partials[out + 13u] = bitcast<u32>(sums.y);
-        partials[out + 14u] = bitcast<u32>(sums.z);
-        partials[out + 15u] = bitcast<u32>(sums.w);
-        partials[out + 16u] = bitcast<u32>(more.x);
-        partials[out + 17u] = bitcast<u32>(more.y);
+        for (var i = 0u; i < 4u; i++) {
+            partials[out + 12u + i] = bitcast<u32>(sums.high[i]);
+            partials[out + 18u + i] = bitcast<u32>(sums.low[i]);
+        }
+        for (var i = 0u; i < 2u; i++) {
+            partials[out + 16u + i] = bitcast<u32>(more.high[i]);
+            partials[out + 22u + i] = bitcast<u32>(more.low[i]);
+        }
     }
 }

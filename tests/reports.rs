@@ -3,6 +3,8 @@
 //! `COGNATE_ACCEPT=1 cargo test --test reports` writes the approved files anew; read the difference before committing.
 
 mod samples;
+#[path = "schemas/bounds.rs"]
+mod bounds;
 mod schemas;
 
 use cognate::bench::{BenchReport, DeviceReport, Line, Outcome, Peak, SHAPES, Timing, Unit};
@@ -35,7 +37,8 @@ fn reports_read_as_approved() {
             std::fs::write(&path, &text).expect("the approved file can be written");
         }
         let approved = std::fs::read_to_string(&path).expect("an approved file");
-        assert_eq!(text, approved, "{file}: COGNATE_ACCEPT=1 accepts the new text");
+        let changed = text.lines().zip(approved.lines()).find(|(now, before)| now != before);
+        assert!(text == approved, "{file}: {changed:?}; COGNATE_ACCEPT=1 accepts the new text");
     }
 }
 
@@ -152,6 +155,20 @@ fn a_bench_document_keeps_to_its_schema_and_withholds_wrong_speeds() {
         table.contains("12.3 GB/s") && table.contains("speed withheld") && table.contains("FAILED"),
         "{table}"
     );
+}
+
+#[test]
+fn the_schema_tells_bounded_numbers_from_exact_ones() {
+    for (path, wanted) in [
+        ("$.layers[3].cosine", Some(5)),
+        ("$.weights.z", Some(2)),
+        ("$.weights.power.smallest_share", Some(4)),
+        ("$.weights.inherited.by_component.mlp", Some(4)),
+        ("$.left.parameters", None),
+        ("$.weights.power.alpha", None),
+    ] {
+        assert_eq!(bounds::decimals_at("compare", path), wanted, "{path}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 // Every thread must call; every thread gets the result. No subgroup operations.
 // Expects: WG (consts).
 var<workgroup> float_tree: array<vec4<f32>, WG>;
+var<workgroup> error_tree: array<vec4<f32>, WG>;
 var<workgroup> count_tree: array<vec4<u32>, WG>;
 
 fn workgroup_sum(lane: u32, value: vec4<f32>) -> vec4<f32> {
@@ -12,6 +13,32 @@ fn workgroup_sum(lane: u32, value: vec4<f32>) -> vec4<f32> {
         workgroupBarrier();
     }
     let total = float_tree[0];
+    workgroupBarrier();
+    return total;
+}
+
+// A sum in two parts: `high` + `low` holds what rounding took from `high` alone.
+struct TwoSum { high: vec4<f32>, low: vec4<f32> }
+
+// The rounding error of every addition is added up beside the sum (Knuth, The Art of Computer Programming, vol. 2,
+// 4.2.2). A device that reassociates gets a `low` of zero: the plain sum.
+fn workgroup_two_sum(lane: u32, value: vec4<f32>) -> TwoSum {
+    float_tree[lane] = value;
+    error_tree[lane] = vec4(0.0);
+    workgroupBarrier();
+    for (var stride = WG / 2u; stride > 0u; stride >>= 1u) {
+        if lane < stride {
+            let x = float_tree[lane];
+            let y = float_tree[lane + stride];
+            let sum = x + y;
+            let y_part = sum - x;
+            let error = (x - (sum - y_part)) + (y - y_part);
+            float_tree[lane] = sum;
+            error_tree[lane] += error_tree[lane + stride] + error;
+        }
+        workgroupBarrier();
+    }
+    let total = TwoSum(float_tree[0], error_tree[0]);
     workgroupBarrier();
     return total;
 }

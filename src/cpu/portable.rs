@@ -6,6 +6,8 @@ use super::simd::{TILE_COLUMNS, TILE_ROWS};
 
 /// Independent sums: wide enough for two 128-bit units.
 const LANES: usize = 8;
+/// Terms of a lane that are added in f32.
+const RUN_EIGHTS: usize = 16;
 
 /// `a * b + c`, fused where that is an instruction and not a call.
 #[inline(always)]
@@ -42,17 +44,30 @@ impl Sums {
         self.n_same_sign[lane] += u32::from(((a > 0.0) & (b > 0.0)) | ((a < 0.0) & (b < 0.0)));
     }
 
-    fn finish(&self) -> BlockSums {
+    /// Moves Σa², Σb², Σab, Σ(a − b)² to f64: in a long f32 sum, squares below half its last digit all vanish.
+    #[inline(always)]
+    fn empty_into(&mut self, squares: &mut [f64; 4]) {
+        for (total, lanes) in
+            squares.iter_mut().zip([&mut self.aa, &mut self.bb, &mut self.ab, &mut self.squared_diff])
+        {
+            *total += lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>();
+            *lanes = [0.0; LANES];
+        }
+    }
+
+    fn finish(mut self, mut squares: [f64; 4]) -> BlockSums {
+        self.empty_into(&mut squares);
+        let [aa, bb, ab, squared_diff] = squares;
         let sum = |lanes: &[f32; LANES]| lanes.iter().map(|&lane| f64::from(lane)).sum();
         BlockSums {
             n_equal: self.n_equal.iter().sum(),
             n_same_sign: self.n_same_sign.iter().sum(),
             a: sum(&self.a),
             b: sum(&self.b),
-            aa: sum(&self.aa),
-            bb: sum(&self.bb),
-            ab: sum(&self.ab),
-            squared_diff: sum(&self.squared_diff),
+            aa,
+            bb,
+            ab,
+            squared_diff,
             max_abs_diff: self.max_abs_diff.into_iter().fold(0.0, f32::max),
         }
     }
@@ -63,15 +78,19 @@ fn moments<const SIZE: usize>(a: &[u8], b: &[u8], decode: impl Fn([u8; SIZE]) ->
     let (a_eights, a_tail) = a.as_chunks::<SIZE>().0.as_chunks::<LANES>();
     let (b_eights, b_tail) = b.as_chunks::<SIZE>().0.as_chunks::<LANES>();
     let mut sums = Sums::default();
-    for (a, b) in a_eights.iter().zip(b_eights) {
-        for lane in 0..LANES {
-            sums.add(lane, decode(a[lane]), decode(b[lane]));
+    let mut squares = [0.0; 4];
+    for (a_run, b_run) in a_eights.chunks(RUN_EIGHTS).zip(b_eights.chunks(RUN_EIGHTS)) {
+        for (a, b) in a_run.iter().zip(b_run) {
+            for lane in 0..LANES {
+                sums.add(lane, decode(a[lane]), decode(b[lane]));
+            }
         }
+        sums.empty_into(&mut squares);
     }
     for (lane, (a, b)) in a_tail.iter().zip(b_tail).enumerate() {
         sums.add(lane, decode(*a), decode(*b));
     }
-    sums.finish()
+    sums.finish(squares)
 }
 
 pub(super) fn moments_bf16(a: &[u8], b: &[u8]) -> BlockSums {

@@ -49,7 +49,7 @@ pub static KERNEL: Kernel = Kernel {
             find: "< vec4(params.n_elements)",
             replace: "< vec4(params.n_elements & ~3u)",
         },
-        Edit { name: "cut tree", find: "let total = float_tree[0];", replace: "let total = float_tree[1];" },
+        Edit { name: "cut tree", find: "TwoSum(float_tree[0],", replace: "TwoSum(float_tree[1]," },
         Edit { name: "wrong operand", find: "sum_ab += x * y;", replace: "sum_ab += x * x;" },
         Edit { name: "gain", find: "sum_bb += y * y;", replace: "sum_bb += y * y * 1.0005;" },
         Edit {
@@ -61,7 +61,7 @@ pub static KERNEL: Kernel = Kernel {
 };
 
 /// Words of one partial (`RECORD` in the shader).
-const RECORD: usize = 18;
+const RECORD: usize = 24;
 
 /// Sums of squares of up to 4,096 values stay normal f32 while the largest magnitude of a block lies in this range:
 /// 2¹² · 2¹¹² < 2¹²⁷, and what is flushed to zero (squares below 2⁻¹²⁶) is 2⁻³⁴ of the largest square at most.
@@ -148,7 +148,8 @@ impl Partial {
     fn read(words: &[u32]) -> Partial {
         let count = |index: usize| u64::from(words[index]);
         let float = |index: usize| f32::from_bits(words[index]);
-        let sum = |index: usize| f64::from(float(index));
+        // a sum and, six words on, what its rounding left out
+        let sum = |index: usize| f64::from(float(index)) + f64::from(float(index + 6));
         Partial {
             moments: PairMoments {
                 n_elements: count(0),
@@ -188,7 +189,12 @@ fn recheck(gpu: &Gpu, found: &PairMoments, wanted: &PairMoments) -> Result<(), g
         ("recomputed Σa²", found.sum_aa, wanted.sum_aa, wanted.sum_aa),
         ("recomputed Σb²", found.sum_bb, wanted.sum_bb, wanted.sum_bb),
         ("recomputed Σab", found.sum_ab, wanted.sum_ab, (wanted.sum_aa * wanted.sum_bb).sqrt()),
-        ("recomputed Σ(a−b)²", found.sum_squared_diff, wanted.sum_squared_diff, 2.0 * wanted.sum_squared_diff),
+        (
+            "recomputed Σ(a−b)²",
+            found.sum_squared_diff,
+            wanted.sum_squared_diff,
+            2.0 * wanted.sum_squared_diff,
+        ),
     ] {
         if (found - wanted).abs() > error_bound(n, magnitudes) + f64::from(f32::MIN_POSITIVE) * n as f64 {
             return Err(gpu.canary(&KERNEL, what, found, wanted));

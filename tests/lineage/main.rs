@@ -1,6 +1,10 @@
 //! Small families with a known tree: the verdicts, and what must not change them.
 
+#[path = "../schemas/bounds.rs"]
+mod bounds;
 mod drawn;
+#[path = "../schemas/mod.rs"]
+mod schemas;
 mod stored;
 
 use std::path::{Path, PathBuf};
@@ -47,6 +51,7 @@ fn is_accusation(verdict: WeightsVerdict) -> bool {
 /// The JSON document without the block of times.
 fn document(comparison: &Comparison) -> Value {
     let text = serde_json::to_string(&wire::Comparison::new(comparison, 0, None)).expect("JSON");
+    assert_eq!(schemas::check("compare", &text), Ok(()));
     let mut value: Value = serde_json::from_str(&text).expect("JSON");
     value.as_object_mut().expect("an object").remove("throughput");
     value
@@ -288,24 +293,17 @@ fn difference(path: &str, left: &Value, right: &Value) -> Option<String> {
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
             (a.iter().zip(b).enumerate()).find_map(|(at, (a, b))| difference(&format!("{path}[{at}]"), a, b))
         }
-        (Value::Number(a), Value::Number(b)) if path.ends_with(".relative_l2") => {
+        (Value::Number(a), Value::Number(b)) if a != b => {
             let (a, b) = (a.as_f64().expect("a number"), b.as_f64().expect("a number"));
-            // r² = (Σa² + Σb² − 2Σab)/Σa², of sums that are each within (4096/256 + 10)·ε/2 of the truth: near r = 0 the
-            // terms are alike and r² is off by at most 4 · 1.6e-6 on either side, so r by 2 · 6.2e-6/2r; plus one printed digit of three
-            let bound = 6.2e-6 / a.min(b) + 1e-3;
-            ((a - b).abs() > bound).then(|| format!("{path}: {a}, {b}, more than {bound:.1e} apart"))
-        }
-        (Value::Number(a), Value::Number(b)) if a.is_f64() && b.is_f64() => {
-            let (a, b) = (a.as_f64().expect("a number"), b.as_f64().expect("a number"));
-            // a value next to a rounding edge may fall on either side of it: one printed digit
-            let digit = match path.rsplit('.').next() {
-                Some("cosine" | "centred_cosine") => 1e-5,
-                Some("value" | "null") if a.abs() <= 1.0 => 1e-5,
-                Some("z" | "log10_p" | "log10_p_floor" | "value" | "null") => 1e-2,
-                _ => 1e-4,
+            // a value next to a rounding edge may fall on either side of it: one unit of the last decimal that the
+            // schema promises (values above 1 of an item of evidence have two), and half a unit for what f64 cannot hold
+            let decimals = if path.contains(".evidence[") && a.abs() > 1.0 {
+                Some(2)
+            } else {
+                bounds::decimals_at("compare", path)
             };
-            // half a digit more than one, for the decimals that f64 cannot hold
-            ((a - b).abs() > 1.5 * digit).then(|| format!("{path}: {a}, {b}"))
+            let bound = decimals.map_or(0.0, |decimals| 1.5 * 10_f64.powi(-decimals));
+            ((a - b).abs() > bound).then(|| format!("{path}: {a}, {b}"))
         }
         _ => (left != right).then(|| format!("{path}: {left}, {right}")),
     }
@@ -336,7 +334,7 @@ fn cpu_and_software_vulkan_write_the_same_document() {
         ("base", "disguised"),
     ] {
         let on = |backend| document(&compared_on(backend, &zoo(left), &zoo(right), Effort::Standard));
-        wrong.extend(difference(&format!("{left} ~ {right}"), &on(&cpu), &on(&gpu)));
+        wrong.extend(difference("$", &on(&cpu), &on(&gpu)).map(|found| format!("{left} ~ {right}: {found}")));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -31,6 +31,15 @@ fn validate(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(),
                 let types = if rule.is_array() { list(rule).to_vec() } else { vec![rule.clone()] };
                 expect(types.iter().any(|name| has_type(value, name.as_str().expect("a type"))), at, rule)
             }
+            "x-decimals" => {
+                let unit =
+                    10_f64.powi(-i32::try_from(rule.as_i64().expect("a count")).expect("a small count"));
+                // as near to a multiple as f64 can hold
+                let holds = |value: f64| {
+                    (value / unit - (value / unit).round()).abs() <= 1e-9 * (value / unit).abs().max(1.0)
+                };
+                expect(value.as_f64().is_none_or(holds), at, rule)
+            }
             "minimum" => {
                 expect(value.as_f64().is_none_or(|value| value >= rule.as_f64().expect("a number")), at, rule)
             }

@@ -250,14 +250,14 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// A number of any statistic: cosines and shares (at most 1) with 5 decimals, z and log10 p with 2.
+/// A number of any statistic: with 4 decimals up to 1 (cosines, shares), with 2 above (z, log10 p).
 #[derive(Debug)]
 struct Observed(f64);
 
 impl Serialize for Observed {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.0.abs() <= 1.0 {
-            Rounded::<5>::from(self.0).serialize(serializer)
+            Rounded::<4>::from(self.0).serialize(serializer)
         } else {
             Rounded::<2>::from(self.0).serialize(serializer)
         }
