@@ -1,11 +1,14 @@
 //! Which share of each model's parameters the other explains: "100 % of the architecture, 0 % of the weights".
 
-use super::stages::PlainStage;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::stages::{BlockMatch, PlainStage, ProbeStage};
 use super::{ByComponent, Pair, Side};
 use crate::align::Alignment;
 use crate::canonical::Group;
 use crate::evidence::agrees;
 use crate::measure::agreement::Agreement;
+use crate::measure::blocks::blocks;
 use crate::verdict::weights::{Decision, Facts};
 
 /// Explained shares.
@@ -16,16 +19,18 @@ pub(super) struct Inherited {
 }
 
 /// Explained parameters: R² (squared centred cosine; plain where a side is constant) of each pair of an explained group,
-/// weighted by elements. Units that were found in another place count by their agreeing share.
+/// weighted by elements. Units that were found in another place count by their agreeing share, MLPs that were found in another
+/// layer or expert by the share of the probed ones that were.
 pub(super) fn inherited(
     pair: &Pair<'_>,
     alignment: &Alignment,
     plain: &PlainStage,
     facts: &Facts<'_>,
     decision: &Decision,
+    probed: &ProbeStage,
 ) -> Inherited {
     let agreeing = mean_agreement(facts);
-    let mut explained: Vec<(Group, f64)> = Vec::new();
+    let mut explained: BTreeMap<Group, f64> = BTreeMap::new();
     for (idx, paired) in alignment.pairs.iter().enumerate() {
         if !decision.explained.contains(&paired.group) {
             continue;
@@ -35,7 +40,7 @@ pub(super) fn inherited(
         let all_equal = picture.equal_share >= 1.0;
         let by_place = if all_equal { 1.0 } else { cosine.max(0.0).powi(2) };
         let share = if paired.group == Group::Mlp { by_place.max(agreeing) } else { by_place };
-        explained.push((paired.group, share * pair.n_compared(paired) as f64));
+        *explained.entry(paired.group).or_default() += share * pair.n_compared(paired) as f64;
     }
     let total = |side: Side, group: Option<Group>| -> f64 {
         let model = match side {
@@ -49,22 +54,49 @@ pub(super) fn inherited(
             .map(|part| part.stored.view.n_elements() as f64)
             .sum()
     };
-    let sum = |group: Option<Group>| -> f64 {
-        explained
-            .iter()
-            .filter(|(of, _)| group.is_none_or(|group| *of == group))
-            .map(|(_, n)| n)
-            .fold(0.0, |sum, n| sum + n)
+    // elements of one side in one group that the other explains
+    let of_group = |side: Side, group: Group| -> f64 {
+        let by_pairs = explained.get(&group).copied().unwrap_or(0.0);
+        let total = total(side, Some(group));
+        if group != Group::Mlp || !decision.explained.contains(&group) {
+            return by_pairs.min(total);
+        }
+        by_pairs.max(found_share(probed, pair, side) * total).min(total)
     };
     let share = |sum: f64, total: f64| if total > 0.0 { (sum / total).min(1.0) } else { 0.0 };
+    let of_all = |side: Side| {
+        let sum: f64 = Group::ALL.into_iter().map(|group| of_group(side, group)).sum();
+        share(sum, total(side, None))
+    };
     Inherited {
-        left_share: share(sum(None), total(Side::Left, None)),
-        right_share: share(sum(None), total(Side::Right, None)),
+        left_share: of_all(Side::Left),
+        right_share: of_all(Side::Right),
         by_component: Group::ALL
             .into_iter()
             .filter(|group| total(Side::Right, Some(*group)) > 0.0)
-            .map(|group| (group.name().to_owned(), share(sum(Some(group)), total(Side::Right, Some(group)))))
+            .map(|group| {
+                let total = total(Side::Right, Some(group));
+                (group.name().to_owned(), share(of_group(Side::Right, group), total))
+            })
             .collect(),
+    }
+}
+
+/// Share of the MLPs of one side that were found in the other, an estimate from those probed; 0 where none was found out of
+/// the numbering, for then the pairs tell.
+fn found_share(probed: &ProbeStage, pair: &Pair<'_>, side: Side) -> f64 {
+    let agreeing: Vec<&BlockMatch> = probed.matches.iter().filter(|found| agrees(&found.agreement)).collect();
+    if agreeing.iter().all(|found| !found.is_found) {
+        return 0.0;
+    }
+    let share: f64 = agreeing.iter().map(|found| found.agreement.share()).sum();
+    match side {
+        Side::Right => share / probed.matches.len().max(1) as f64,
+        Side::Left => {
+            let distinct: BTreeSet<usize> = agreeing.iter().map(|found| found.left.up).collect();
+            let n_reachable = blocks(&pair.canonical.0).len().min(probed.matches.len());
+            share / agreeing.len() as f64 * distinct.len() as f64 / n_reachable.max(1) as f64
+        }
     }
 }
 

@@ -182,7 +182,8 @@ pub fn compare(
     let plain = plain.or_sampled(&traced);
     let requantised = stages::requantised(&pair, &alignment, &plain, options, &meter, &mut clock)?;
     let agreements = stages::agreements(backend, &pair, &alignment, &traced, options, &meter, &mut clock)?;
-    let probes = stages::probes(backend, &pair, &alignment, &plain, options, &meter, &mut clock)?;
+    let probed = stages::probes(backend, &pair, &alignment, &plain, options, &meter, &mut clock)?;
+    let probes = probed.by_layer();
     let files = describe::files(&pair, options, &meter, &mut clock)?;
     for file in left.files.iter().chain(&right.files) {
         file.verify_unchanged().map_err(crate::stream::Error::from)?;
@@ -193,7 +194,8 @@ pub fn compare(
     let ln_weight = |found: &[(u32, u32, Agreement)]| -> f64 {
         found.iter().map(|(_, _, agreement)| evidence::ln_weight(agreement)).sum()
     };
-    let ln_p = combined.strongest_ln_p().min(ln_weight(&agreements)).min(ln_weight(&probes));
+    let ln_p =
+        combined.strongest_ln_p().min(ln_weight(&agreements)).min(ln_weight(&probes) + probed.ln_tried);
     let likelihood = evidence::likelihood(ln_p, options.prior);
     let skipped = describe::skipped(&pair, &alignment, &plain);
     let facts = verdict::weights::Facts {
@@ -209,7 +211,7 @@ pub fn compare(
         is_unknown_graph: traced.is_unknown_graph(),
     };
     let decision = verdict::weights::decide(&facts);
-    let inherited = inherit::inherited(&pair, &alignment, &plain, &facts, &decision);
+    let inherited = inherit::inherited(&pair, &alignment, &plain, &facts, &decision, &probed);
     Ok(describe::comparison(describe::Findings {
         pair: &pair,
         alignment: &alignment,
@@ -218,7 +220,7 @@ pub fn compare(
         facts: &facts,
         decision: &decision,
         inherited,
-        relations: relations::relations(&pair, &alignment, &facts, &decision, &plain),
+        relations: relations::relations(&pair, &alignment, &facts, &decision, &plain, &probed),
         likelihood,
         skipped,
         sampled_out: traced.sampled_out(&alignment, &plain, options),

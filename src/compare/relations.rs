@@ -1,13 +1,15 @@
 //! What happened between two models that share weights; several relations may hold.
 
-use super::stages::PlainStage;
+use std::collections::BTreeMap;
+
+use super::stages::{BlockMatch, PlainStage, ProbeStage};
 use super::{Pair, Relation, Side};
 use crate::align::Alignment;
 use crate::canonical::Group;
 use crate::evidence::agrees;
 use crate::measure::families::Kind;
 use crate::numerics::median;
-use crate::roles::Component;
+use crate::roles::{Component, Expert};
 use crate::verdict::weights::{Decision, Facts, Requantised, WeightsVerdict};
 
 /// Relations in a fixed order; none where no weights are shared.
@@ -17,6 +19,7 @@ pub(super) fn relations(
     facts: &Facts<'_>,
     decision: &Decision,
     plain: &PlainStage,
+    probed: &ProbeStage,
 ) -> Vec<Relation> {
     use WeightsVerdict::{
         CommonOrigin, Derived, Identical, PartlyDerived, Requantised as RequantisedVerdict,
@@ -36,8 +39,13 @@ pub(super) fn relations(
         }
         None => {}
     }
-    if let Some(detail) = layers_moved(pair, alignment) {
+    let continued: Vec<&BlockMatch> =
+        probed.matches.iter().filter(|found| agrees(&found.agreement)).collect();
+    if let Some(detail) = layers_found(&continued).or_else(|| layers_moved(pair, alignment)) {
         add("layers-selected", detail);
+    }
+    for detail in experts_found(&continued) {
+        add("up-cycled", detail);
     }
     if let Some(tokens) = &alignment.tokens {
         let (l, r) = vocabulary_sizes(pair);
@@ -74,6 +82,62 @@ fn dtypes(pair: &Pair<'_>) -> String {
         part.map_or("nothing", |part| part.stored.dtype.name())
     };
     format!("{} to {}", first(Side::Left), first(Side::Right))
+}
+
+/// Dense MLPs, some of which the search found in another layer than the numbering says.
+fn layers_found(continued: &[&BlockMatch]) -> Option<String> {
+    let is_dense =
+        |found: &&BlockMatch| found.left.expert == Expert::None && found.right.expert == Expert::None;
+    let dense: Vec<&BlockMatch> = continued.iter().copied().filter(is_dense).collect();
+    dense.iter().any(|found| found.is_found).then(|| {
+        let right = list(dense.iter().map(|found| found.right.layer));
+        let left = list(dense.iter().map(|found| found.left.layer));
+        format!("right layers [{right}] continue left layers [{left}], by their answers to tokens")
+    })
+}
+
+/// A dense MLP of one model in the experts of the other: a sentence per choice of experts.
+fn experts_found(continued: &[&BlockMatch]) -> Vec<String> {
+    let number = |expert: Expert| match expert {
+        Expert::Routed(expert) | Expert::Shared(expert) => Some(expert),
+        Expert::None => None,
+    };
+    // per pair of layers the experts of the left and of the right; then the layers that share a choice
+    let mut of_layers: BTreeMap<(u32, u32), [Vec<u32>; 2]> = BTreeMap::new();
+    for found in continued {
+        let (left, right) = (number(found.left.expert), number(found.right.expert));
+        if left.is_some() != right.is_some() {
+            let experts = of_layers.entry((found.right.layer, found.left.layer)).or_default();
+            experts[0].extend(left);
+            experts[1].extend(right);
+        }
+    }
+    let mut of_choice: BTreeMap<[Vec<u32>; 2], Vec<(u32, u32)>> = BTreeMap::new();
+    for (layers, experts) in of_layers {
+        of_choice.entry(experts).or_default().push(layers);
+    }
+    of_choice
+        .into_iter()
+        .map(|([of_left, of_right], layers)| {
+            let right = list(layers.iter().map(|layers| layers.0));
+            let left = list(layers.iter().map(|layers| layers.1));
+            if of_left.is_empty() {
+                let experts = list(of_right.into_iter());
+                format!(
+                    "experts {experts} of right layers [{right}] continue the MLPs of left layers [{left}]"
+                )
+            } else {
+                let experts = list(of_left.into_iter());
+                format!(
+                    "the MLPs of right layers [{right}] continue expert {experts} of left layers [{left}]"
+                )
+            }
+        })
+        .collect()
+}
+
+fn list(numbers: impl Iterator<Item = u32>) -> String {
+    numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// A layer map that is not layer i with layer i.
@@ -120,8 +184,11 @@ fn permuted(facts: &Facts<'_>) -> Option<String> {
         .then(|| format!("MLP units of {} layers found in another order", moved.len()))
 }
 
-/// Units that answer tokens alike although their weights do not look alike: the residual stream was permuted or rotated.
+/// Units that answer tokens alike although nothing looks alike in place: the residual stream was permuted or rotated.
 fn rotated(facts: &Facts<'_>) -> Option<String> {
+    if facts.trace.rejects() {
+        return None;
+    }
     let by_answers = facts.probes.iter().filter(|(_, _, agreement)| agrees(agreement)).count();
     let by_weights = facts.agreements.iter().any(|(_, _, agreement)| agrees(agreement));
     (by_answers >= 2 && !by_weights).then(|| {

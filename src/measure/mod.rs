@@ -1,6 +1,7 @@
 //! One file per statistic. Formula, null and failure modes of each: docs/methods.md.
 
 pub mod agreement;
+pub mod blocks;
 pub mod constants;
 pub mod families;
 pub mod family_test;

@@ -13,79 +13,157 @@ use crate::canonical::CanonicalPart;
 use crate::kernels::{Backend, all_pairs};
 use crate::reductions::{AllPairs, Keep, Ranking};
 use crate::stream::{Error, ReadMeter, read_rows};
-use crate::tensor::Matrix;
+use crate::tensor::{Matrix, Values};
 
 /// Rows of a block of units: 2,048 × 8,192 bf16 are 32 MiB.
 const BLOCK_ROWS: u64 = 2048;
 
-/// One model's side of a probe.
-#[derive(Clone, Copy, Debug)]
-pub struct Probed<'a> {
-    /// The model.
-    pub model: Model<'a>,
-    /// Token table.
-    pub embed: &'a CanonicalPart,
-    /// Rows of the shared tokens, in the same order on both sides.
-    pub tokens: &'a [u64],
-    /// Matrices whose rows are units: gate and up, or up alone.
-    pub views: &'a [&'a CanonicalPart],
+/// One model and the tokens it is asked.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    pub(super) model: Model<'a>,
+    /// Embedding rows of the shared tokens, in the same order on both sides, [tokens, hidden].
+    tokens: Matrix,
 }
 
-/// Agreement of the units of one layer pair, and the operations it took.
+impl<'a> Asked<'a> {
+    /// Reads the embedding rows of the tokens.
+    ///
+    /// # Errors
+    /// A read failed.
+    pub fn new(
+        model: Model<'a>,
+        embed: &CanonicalPart,
+        tokens: &[u64],
+        meter: &ReadMeter,
+    ) -> Result<Asked<'a>, Error> {
+        let tokens = read_rows(&embed.stored, tokens, 0..embed.stored.view.n_cols, meter)?;
+        Ok(Asked { model, tokens })
+    }
+}
+
+/// What units answer, each row centred: two views of the same units, [units, tokens].
 ///
-/// With two matrices a unit's partner by the first must be its partner by the second; with one, its partner on the first
-/// half of the tokens must be its partner on the second half.
+/// With two matrices (gate and up) a view each; with one, the halves of the tokens.
+#[derive(Debug)]
+pub struct Answers([Matrix; 2]);
+
+impl Answers {
+    /// Units.
+    #[must_use]
+    pub fn n_units(&self) -> usize {
+        self.0[0].n_rows
+    }
+
+    /// The units of several blocks under each other.
+    #[must_use]
+    pub fn under_each_other(blocks: &[Answers]) -> Answers {
+        let stacked = |view: usize| {
+            let n_cols = blocks.first().map_or(0, |block| block.0[view].n_cols);
+            let mut values = Vec::new();
+            for block in blocks {
+                if let Values::F32(of_block) = &block.0[view].values {
+                    values.extend_from_slice(of_block);
+                }
+            }
+            Matrix::from_f32(values.len() / n_cols.max(1), n_cols, values)
+        };
+        Answers([stacked(0), stacked(1)])
+    }
+}
+
+/// Answers of the given units (all if None) of an MLP, whose rows in `parts` (gate and up, or up alone) are units.
 ///
 /// # Errors
 /// A read or the device failed.
-pub fn probe(
+pub fn answers(
     backend: &Backend,
-    left: Probed<'_>,
-    right: Probed<'_>,
+    asked: &Asked<'_>,
+    parts: &[&CanonicalPart],
+    units: Option<&[u64]>,
     meter: &ReadMeter,
-) -> Result<(Agreement, u64), Error> {
-    let mut flop = 0;
-    let mut views: Vec<AllPairs> = Vec::new();
-    for (part_l, part_r) in left.views.iter().zip(right.views) {
-        let a = answers(backend, &left, part_l, meter, &mut flop)?;
-        let b = answers(backend, &right, part_r, meter, &mut flop)?;
-        let halves = if left.views.len() == 1 { 2 } else { 1 };
-        let width = a.n_cols / halves;
-        for half in 0..halves {
-            let (a, b) = (centred(&a, half * width, width), centred(&b, half * width, width));
-            let ranking = if views.is_empty() { Ranking::Signed } else { Ranking::Magnitude };
-            flop += 2 * (a.n_rows * b.n_rows * width) as u64;
-            views.push(all_pairs::all_pairs(backend, &a, &b, ranking, Keep::Partners)?);
-        }
-    }
-    let agreement = match &views[..] {
-        [first, second, ..] => agreement(first, second),
-        _ => Agreement { n_agreeing: 0, n_in_place: 0, n_units: 0 },
-    };
-    Ok((agreement, flop))
+    flop: &mut u64,
+) -> Result<Answers, Error> {
+    let n_tokens = asked.tokens.n_rows;
+    let mut by_part = parts.iter().map(|part| cosines(backend, asked, part, units, meter, flop));
+    let first = by_part.next().unwrap_or_else(|| Ok(Matrix::from_f32(0, n_tokens, Vec::new())))?;
+    Ok(Answers(match by_part.next() {
+        Some(second) => [centred(&first, 0, n_tokens), centred(&second?, 0, n_tokens)],
+        None => [centred(&first, 0, n_tokens / 2), centred(&first, n_tokens / 2, n_tokens / 2)],
+    }))
 }
 
-/// Cosine of every unit with every token, [units, tokens].
-fn answers(
+/// Units of two MLPs that find the same partner in both views, and the operations it took.
+///
+/// # Errors
+/// The device failed.
+pub fn agreement_of(
     backend: &Backend,
-    side: &Probed<'_>,
+    left: &Answers,
+    right: &Answers,
+    flop: &mut u64,
+) -> Result<Agreement, Error> {
+    let [first, second] = products(backend, left, right, flop)?;
+    Ok(agreement(&first, &second))
+}
+
+/// For each left unit whether its best right unit is the same in both views. A search over many left blocks at once: partners
+/// need not name each other back, for copies of a block share theirs.
+///
+/// # Errors
+/// The device failed.
+pub fn find_partner(
+    backend: &Backend,
+    left: &Answers,
+    right: &Answers,
+    flop: &mut u64,
+) -> Result<Vec<bool>, Error> {
+    let [first, second] = products(backend, left, right, flop)?;
+    let both = first.rows.iter().zip(&second.rows);
+    Ok(both.map(|(a, b)| a.index.is_some() && a.index == b.index).collect())
+}
+
+fn products(
+    backend: &Backend,
+    left: &Answers,
+    right: &Answers,
+    flop: &mut u64,
+) -> Result<[AllPairs; 2], Error> {
+    let mut product = |view: usize, ranking| {
+        let (a, b) = (&left.0[view], &right.0[view]);
+        *flop += 2 * (a.n_rows * b.n_rows * a.n_cols) as u64;
+        all_pairs::all_pairs(backend, a, b, ranking, Keep::Partners)
+    };
+    Ok([product(0, Ranking::Signed)?, product(1, Ranking::Magnitude)?])
+}
+
+/// Cosine of the given units with every token, [units, tokens].
+fn cosines(
+    backend: &Backend,
+    asked: &Asked<'_>,
     part: &CanonicalPart,
+    units: Option<&[u64]>,
     meter: &ReadMeter,
     flop: &mut u64,
 ) -> Result<Matrix, Error> {
-    let embed = &side.embed.stored;
-    let tokens = read_rows(embed, side.tokens, 0..embed.view.n_cols, meter)?;
-    let n_units = part.stored.view.n_rows;
+    let all: Vec<u64>;
+    let units = match units {
+        Some(units) => units,
+        None => {
+            all = (0..part.stored.view.n_rows).collect();
+            &all
+        }
+    };
     let mut values = Vec::new();
-    for first in (0..n_units).step_by(BLOCK_ROWS as usize) {
-        let rows: Vec<u64> = (first..n_units.min(first + BLOCK_ROWS)).collect();
-        let mut block = read_rows(&part.stored, &rows, 0..part.stored.view.n_cols, meter)?;
-        fold_gain(side.model, part, &mut block, meter)?;
-        *flop += 2 * (block.n_rows * tokens.n_rows * block.n_cols) as u64;
-        let scores = all_pairs::all_pairs(backend, &block, &tokens, Ranking::Signed, Keep::Scores)?.scores;
+    for rows in units.chunks(BLOCK_ROWS as usize) {
+        let mut block = read_rows(&part.stored, rows, 0..part.stored.view.n_cols, meter)?;
+        fold_gain(asked.model, part, &mut block, meter)?;
+        *flop += 2 * (block.n_rows * asked.tokens.n_rows * block.n_cols) as u64;
+        let scores =
+            all_pairs::all_pairs(backend, &block, &asked.tokens, Ranking::Signed, Keep::Scores)?.scores;
         values.extend(scores.unwrap_or_default());
     }
-    Ok(Matrix::from_f32(values.len() / tokens.n_rows.max(1), tokens.n_rows, values))
+    Ok(Matrix::from_f32(units.len(), asked.tokens.n_rows, values))
 }
 
 /// `width` columns from `first` on, each row minus its mean.

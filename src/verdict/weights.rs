@@ -395,8 +395,16 @@ fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
     }
 }
 
-/// Mean share over layer pairs; None of none.
+/// Mean share over the layer pairs that agree, where at least two do (the other model may lack the rest), else over all;
+/// None of none.
 fn mean_share(agreements: &[(u32, u32, Agreement)]) -> Option<f64> {
-    let sum: f64 = agreements.iter().map(|(_, _, agreement)| agreement.share()).sum();
-    (!agreements.is_empty()).then(|| sum / agreements.len() as f64)
+    let agreeing: Vec<f64> = agreements
+        .iter()
+        .map(|(_, _, found)| found)
+        .filter(|found| agrees(found))
+        .map(Agreement::share)
+        .collect();
+    let all: Vec<f64> = agreements.iter().map(|(_, _, agreement)| agreement.share()).collect();
+    let shares = if agreeing.len() >= 2 { agreeing } else { all };
+    (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
 }

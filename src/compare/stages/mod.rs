@@ -8,6 +8,6 @@ mod probes;
 
 pub(super) use agreements::agreements;
 pub(super) use plain::{PlainStage, plain};
-pub(super) use probes::probes;
+pub(super) use probes::{BlockMatch, ProbeStage, probes};
 pub(super) use requantised::requantised;
 pub(super) use trace::{TraceStage, trace};

@@ -1,14 +1,18 @@
-//! S4 on a few layer pairs: the same tokens put to the units of both models.
+//! S4 on a few right-hand MLPs: against the left one that the numbering names, else against the one that a search proposes.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::PlainStage;
 use crate::align::Alignment;
 use crate::canonical::CanonicalPart;
 use crate::compare::clock::Clock;
 use crate::compare::{Effort, Error, Options, Pair, Side};
+use crate::evidence::agrees;
 use crate::kernels::Backend;
 use crate::measure::agreement::Agreement;
+use crate::measure::blocks::{Block, Sketches, blocks};
 use crate::measure::family_test::Model;
-use crate::measure::probes::{Probed, probe};
+use crate::measure::probes::{Asked, agreement_of, answers};
 use crate::numerics::Rng;
 use crate::roles::Part;
 use crate::stream::ReadMeter;
@@ -18,10 +22,45 @@ use crate::verdict::weights::NEAR;
 const PROBE_TOKENS: usize = 512;
 /// They are drawn from this many lowest ids, which are frequent in most tokenizers.
 const FREQUENT_TOKENS: usize = 4096;
-/// Layers probed.
+/// Layers probed short of `full`.
 const PROBE_LAYERS: usize = 4;
+/// Experts of a layer probed short of `full`.
+const PROBE_EXPERTS: usize = 4;
 
-/// S4 on a few layers: where S2 is silent, and where it rejects without the matrices being near each other.
+/// A right-hand MLP and the left-hand one it was held against.
+#[derive(Clone, Debug)]
+pub(in crate::compare) struct BlockMatch {
+    pub(in crate::compare) left: Block,
+    pub(in crate::compare) right: Block,
+    pub(in crate::compare) agreement: Agreement,
+    /// Proposed by the data, not by the numbering.
+    pub(in crate::compare) is_found: bool,
+}
+
+/// What the probes found.
+#[derive(Clone, Debug, Default)]
+pub(in crate::compare) struct ProbeStage {
+    pub(in crate::compare) matches: Vec<BlockMatch>,
+    /// ln of the number of left MLPs that were tried for the right ones.
+    pub(in crate::compare) ln_tried: f64,
+}
+
+impl ProbeStage {
+    /// (left layer, right layer, agreement) of the best match of every right layer probed.
+    pub(in crate::compare) fn by_layer(&self) -> Vec<(u32, u32, Agreement)> {
+        let mut best = BTreeMap::new();
+        for found in &self.matches {
+            let entry = best.entry((found.right.component, found.right.layer)).or_insert(found);
+            if found.agreement.share() > entry.agreement.share() {
+                *entry = found;
+            }
+        }
+        best.into_values().map(|found| (found.left.layer, found.right.layer, found.agreement)).collect()
+    }
+}
+
+/// S4 on a few layers: where S2 is silent, and where it rejects without the matrices being near each other. Where they are
+/// near, only on MLPs that the numbering gives no counterpart: layers beyond the other's depth, experts against a dense MLP.
 pub(in crate::compare) fn probes(
     backend: &Backend,
     pair: &Pair<'_>,
@@ -30,43 +69,101 @@ pub(in crate::compare) fn probes(
     options: &Options,
     meter: &ReadMeter,
     clock: &mut Clock<'_>,
-) -> Result<Vec<(u32, u32, Agreement)>, Error> {
-    let near = plain.median_cosine(pair, alignment).is_some_and(|cosine| cosine >= NEAR);
-    if options.effort == Effort::Quick || options.only.is_some() || near {
-        return Ok(Vec::new());
+) -> Result<ProbeStage, Error> {
+    let mut stage = ProbeStage::default();
+    if options.effort == Effort::Quick || options.only.is_some() {
+        return Ok(stage);
     }
-    let Some((embed_l, embed_r)) = token_tables(pair) else { return Ok(Vec::new()) };
+    let Some((embed_l, embed_r)) = token_tables(pair) else { return Ok(stage) };
     let (tokens_l, tokens_r) = probe_tokens(alignment, (embed_l, embed_r), options.seed);
     if tokens_l.len() < 64 {
-        return Ok(Vec::new());
+        return Ok(stage);
     }
+    // only what reads the token stream can be asked
+    let reading = |side: Side, embed: &CanonicalPart| -> Vec<Block> {
+        let model = if side == Side::Left { &pair.canonical.0 } else { &pair.canonical.1 };
+        let width = |block: &Block| model.parts[block.up].stored.view.n_cols;
+        blocks(model).into_iter().filter(|block| width(block) == embed.stored.view.n_cols).collect()
+    };
+    let (blocks_l, blocks_r) = (reading(Side::Left, embed_l), reading(Side::Right, embed_r));
+    let numbered = |right: &Block| {
+        let layer = alignment.layer_map.left(right.component, right.layer)?;
+        blocks_l.iter().position(|left| {
+            (left.component, left.layer, left.expert) == (right.component, layer, right.expert)
+        })
+    };
+    let near = plain.median_cosine(pair, alignment).is_some_and(|cosine| cosine >= NEAR);
+    let open: Vec<&Block> = blocks_r.iter().filter(|right| !near || numbered(right).is_none()).collect();
+    let chosen = chosen(&open, options.effort);
+    if chosen.is_empty() || blocks_l.is_empty() {
+        return Ok(stage);
+    }
+    let with_gate = blocks_l.iter().chain(&blocks_r).all(|block| block.gate.is_some());
     let models = (
         Model { canonical: &pair.canonical.0, graph: &pair.roles.0.graph },
         Model { canonical: &pair.canonical.1, graph: &pair.roles.1.graph },
     );
-    let mut layers = unit_layers(pair, alignment);
-    if layers.len() > 2 {
-        // layer 0 agrees between independent models too
-        layers.retain(|layer| layer.1 != 0);
-    }
-    let step = layers.len().div_ceil(PROBE_LAYERS).max(1);
-    let (mut found, mut flop) = (Vec::new(), 0);
-    for (left, right, views) in layers.into_iter().step_by(step) {
-        let parts = |side| -> Vec<&CanonicalPart> {
-            views
-                .iter()
-                .map(|view| pair.part(side, if side == Side::Left { view.0 } else { view.1 }))
-                .collect()
+    let asked_l = Asked::new(models.0, embed_l, &tokens_l, meter)?;
+    let asked_r = Asked::new(models.1, embed_r, &tokens_r, meter)?;
+    let (mut flop, mut sketches) = (0, None);
+    for right in chosen {
+        let parts = right.parts(models.1.canonical, with_gate);
+        let of_right = answers(backend, &asked_r, &parts, None, meter, &mut flop)?;
+        let hold = |left: usize, flop: &mut u64| -> Result<Agreement, Error> {
+            let parts = blocks_l[left].parts(models.0.canonical, with_gate);
+            let of_left = answers(backend, &asked_l, &parts, None, meter, flop)?;
+            Ok(agreement_of(backend, &of_left, &of_right, flop)?)
         };
-        let (views_l, views_r) = (parts(Side::Left), parts(Side::Right));
-        let side_l = Probed { model: models.0, embed: embed_l, tokens: &tokens_l, views: &views_l };
-        let side_r = Probed { model: models.1, embed: embed_r, tokens: &tokens_r, views: &views_r };
-        let (outcome, spent) = probe(backend, side_l, side_r, meter)?;
-        flop += spent;
-        found.push((left, right, outcome));
+        let mut best = match numbered(right) {
+            Some(left) => Some((left, hold(left, &mut flop)?)),
+            None => None,
+        };
+        if !best.as_ref().is_some_and(|(_, agreement)| agrees(agreement)) {
+            if sketches.is_none() {
+                let seed = options.seed;
+                sketches =
+                    Some(Sketches::new(backend, &asked_l, &blocks_l, with_gate, seed, meter, &mut flop)?);
+            }
+            stage.ln_tried += (blocks_l.len() as f64).ln();
+            let proposed = match &sketches {
+                Some(sketches) => sketches.propose(backend, &of_right, &mut flop)?,
+                None => None,
+            };
+            if let Some(left) = proposed.filter(|left| best.is_none_or(|(numbered, _)| *left != numbered)) {
+                let agreement = hold(left, &mut flop)?;
+                if best.is_none_or(|(_, held)| agreement.share() > held.share()) {
+                    best = Some((left, agreement));
+                }
+            }
+        }
+        if let Some((left, agreement)) = best {
+            let is_found = numbered(right) != Some(left);
+            stage.matches.push(BlockMatch {
+                left: blocks_l[left].clone(),
+                right: right.clone(),
+                agreement,
+                is_found,
+            });
+        }
     }
     clock.stage("probes", flop);
-    Ok(found)
+    Ok(stage)
+}
+
+/// A few layers and a few experts of each, evenly; all of them at `full`. Of more than two layers never layer 0: it agrees
+/// between independent models too.
+fn chosen<'a>(blocks: &[&'a Block], effort: Effort) -> Vec<&'a Block> {
+    let mut layers: BTreeSet<u32> = blocks.iter().map(|block| block.layer).collect();
+    if layers.len() > 2 {
+        layers.remove(&0);
+    }
+    let every = |n: usize, most: usize| if effort == Effort::Full { 1 } else { n.div_ceil(most).max(1) };
+    let mut chosen = Vec::new();
+    for layer in layers.iter().step_by(every(layers.len(), PROBE_LAYERS)) {
+        let experts: Vec<&Block> = blocks.iter().copied().filter(|block| block.layer == *layer).collect();
+        chosen.extend(experts.iter().copied().step_by(every(experts.len(), PROBE_EXPERTS)));
+    }
+    chosen
 }
 
 /// The token tables of the text stack.
@@ -99,33 +196,4 @@ fn probe_tokens(
         None => (0..n_left.min(n_right).min(FREQUENT_TOKENS as u64)).map(|id| (id, id)).collect(),
     };
     Rng::new(&[seed, 0x7072_6f62]).sample(shared.len(), PROBE_TOKENS).into_iter().map(|at| shared[at]).unzip()
-}
-
-type UnitLayer = (u32, u32, Vec<(usize, usize)>);
-
-/// (left layer, right layer, matrices whose rows are units) of every layer pair, whatever the unit counts and widths.
-fn unit_layers(pair: &Pair<'_>, alignment: &Alignment) -> Vec<UnitLayer> {
-    let (left, right) = (&pair.canonical.0, &pair.canonical.1);
-    let mut found = Vec::new();
-    for part in &right.parts {
-        let Some(role) = part.role.filter(|role| role.part == Part::Up && !role.is_bias) else { continue };
-        if role.expert != crate::roles::Expert::None {
-            continue;
-        }
-        let Some(layer_r) = role.layer else { continue };
-        let Some(layer_l) = alignment.layer_map.left(role.component, layer_r) else { continue };
-        let views: Vec<(usize, usize)> = [Part::Gate, Part::Up]
-            .into_iter()
-            .filter_map(|part| {
-                let of_right = crate::roles::Role { part, ..role };
-                let of_left = crate::roles::Role { layer: Some(layer_l), ..of_right };
-                Some((left.find(&of_left)?, right.find(&of_right)?))
-            })
-            .collect();
-        if !views.is_empty() {
-            found.push((layer_l, layer_r, views));
-        }
-    }
-    found.sort_by_key(|layer| layer.1);
-    found
 }
