@@ -18,6 +18,18 @@ pub struct TokenMatch {
     pub same_ids: bool,
 }
 
+impl TokenMatch {
+    /// The same match seen from the other model.
+    #[must_use]
+    pub fn swapped(self) -> TokenMatch {
+        let mut pairs: Vec<(u64, u64)> =
+            self.right.iter().zip(self.left.iter()).map(|(right, left)| (*right, *left)).collect();
+        pairs.sort_unstable();
+        let (left, right): (Vec<u64>, Vec<u64>) = pairs.into_iter().unzip();
+        TokenMatch { left: left.into(), right: right.into(), ..self }
+    }
+}
+
 /// Merges two sorted vocabularies.
 #[must_use]
 pub fn match_tokens(left: &Vocabulary, right: &Vocabulary) -> TokenMatch {

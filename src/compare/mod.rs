@@ -9,12 +9,12 @@ mod stages;
 
 pub use comparison::*;
 
-use crate::align::{Alignment, LayerMap, PairedPart, match_tokens, pair_parts};
+use crate::align::{Alignment, LayerMap, PairedPart, TokenMatch, match_tokens, pair_parts};
 use crate::canonical::{self, CanonicalModel, CanonicalPart};
 use crate::checkpoint::Checkpoint;
 use crate::kernels::Backend;
 use crate::measure::agreement::Agreement;
-use crate::measure::{identify, layers};
+use crate::measure::{identify, identify_by_answers, layers};
 use crate::roles::{self, RoleMap};
 use crate::stream::ReadMeter;
 use crate::{evidence, verdict};
@@ -247,29 +247,36 @@ fn align(
     meter: &ReadMeter,
     clock: &mut clock::Clock<'_>,
 ) -> Result<Alignment, Error> {
-    let mut ln_tried = 0.0;
+    let tokens = match (&pair.left.vocabulary, &pair.right.vocabulary) {
+        (Some(left), Some(right)) => Some(match_tokens(left, right)),
+        _ => None,
+    };
+    let (mut ln_tried, mut flop) = (0.0, 0);
     let (left, right) = (&mut pair.canonical.0, &mut pair.canonical.1);
     // a nameless model takes over what the named one knows of the graph
     match (identify::is_named(left), identify::is_named(right)) {
         (true, false) => {
-            ln_tried += identify::adopt_roles(backend, left, right, options.seed, meter)?.ln_tried;
             pair.roles.1.graph = pair.roles.0.graph.clone();
+            let named = (&*left, &pair.roles.0.graph);
+            ln_tried += name_parts(backend, named, right, tokens.as_ref(), options, meter, &mut flop)?;
         }
         (false, true) => {
-            ln_tried += identify::adopt_roles(backend, right, left, options.seed, meter)?.ln_tried;
             pair.roles.0.graph = pair.roles.1.graph.clone();
+            let swapped = tokens.clone().map(TokenMatch::swapped);
+            let named = (&*right, &pair.roles.1.graph);
+            ln_tried += name_parts(backend, named, left, swapped.as_ref(), options, meter, &mut flop)?;
         }
         _ => {}
     }
     canonical::view_tied_head(left, right);
     canonical::view_tied_head(right, left);
-    clock.stage("names", 0);
+    clock.stage("names", flop);
     let mut components: Vec<roles::Component> =
         right.parts.iter().filter_map(|part| part.role).map(|role| role.component).collect();
     components.sort_unstable();
     components.dedup();
     let mut layer_map = LayerMap::default();
-    let mut flop = 0;
+    flop = 0;
     for component in components {
         let same_layers = left.layers(component) == right.layers(component);
         if same_layers && !options.wants(Statistic::Trace) && !options.wants(Statistic::Agreement) {
@@ -283,10 +290,6 @@ fn align(
         layer_map.left_of.extend(mapping.map.left_of);
     }
     clock.stage("layer map", flop);
-    let tokens = match (&pair.left.vocabulary, &pair.right.vocabulary) {
-        (Some(left), Some(right)) => Some(match_tokens(left, right)),
-        _ => None,
-    };
     let name_of = |side: Side, part: &CanonicalPart| pair.name(side, part).to_owned();
     let (pairs, unpaired) =
         pair_parts(&pair.canonical.0, &pair.canonical.1, &layer_map, tokens.as_ref(), &name_of);
@@ -296,4 +299,34 @@ fn align(
         ));
     }
     Ok(Alignment { pairs, unpaired, layer_map, tokens, ln_assignments_tried: ln_tried })
+}
+
+/// Gives the parts of a nameless model roles, by their values and order, or by their answers to tokens where values in place
+/// match little. Returns ln of the number of assignments that could have been chosen.
+fn name_parts(
+    backend: &Backend,
+    named: (&CanonicalModel, &roles::Graph),
+    nameless: &mut CanonicalModel,
+    tokens: Option<&TokenMatch>,
+    options: &Options,
+    meter: &ReadMeter,
+    flop: &mut u64,
+) -> Result<f64, Error> {
+    let adoption = identify::adopt_roles(backend, named.0, nameless, options.seed, meter)?;
+    if adoption.is_mostly_by_order() && options.effort != Effort::Quick && options.only.is_none() {
+        let found =
+            identify_by_answers::find_roles(backend, named, nameless, tokens, options.seed, meter, flop)?;
+        if !found.is_empty() {
+            // an order that says nothing would only stand in the way
+            for &part in &adoption.by_order {
+                nameless.parts[part].role = None;
+                nameless.parts[part].how = roles::How::Unknown;
+            }
+            for (part, role) in found {
+                nameless.parts[part].role = Some(role);
+                nameless.parts[part].how = roles::How::Guessed;
+            }
+        }
+    }
+    Ok(adoption.ln_tried)
 }

@@ -19,8 +19,8 @@ const SKETCH_UNITS: usize = 64;
 const FEWEST_SKETCH_UNITS: usize = 16;
 /// Sampled units of all left MLPs together: their answers to 512 tokens are 32 MiB.
 const MAX_SKETCHED_UNITS: usize = 8192;
-/// Sampled units that must name one partner in both views for a proposal: by chance 64 of them do so 64/n times among n units.
-const PROPOSING_UNITS: usize = 4;
+/// Share of the sampled units that must name one partner in both views for a proposal. By chance one in n does, among n units.
+pub const PROPOSING_SHARE: f64 = 1.0 / 16.0;
 
 /// An MLP: of a layer, or an expert of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,64 +66,63 @@ pub fn blocks(model: &CanonicalModel) -> Vec<Block> {
     found
 }
 
-/// Sketches of the left MLPs.
+/// Sketches of several groups of units.
 #[derive(Debug)]
 pub struct Sketches {
     answers: Answers,
-    /// Block of each sketched unit.
-    block_of: Vec<usize>,
-    n_blocks: usize,
+    /// Group of each sketched unit.
+    group_of: Vec<usize>,
+    n_groups: usize,
 }
 
 impl Sketches {
-    /// Asks some units of every block, or of an even choice of blocks where there are very many.
+    /// Asks some units of every group, or of an even choice of groups where there are very many. The rows of a group's
+    /// matrices are its units.
     ///
     /// # Errors
     /// A read or the device failed.
     pub fn new(
         backend: &Backend,
         asked: &Asked<'_>,
-        blocks: &[Block],
-        with_gate: bool,
+        groups: &[Vec<&CanonicalPart>],
         seed: u64,
         meter: &ReadMeter,
         flop: &mut u64,
     ) -> Result<Sketches, Error> {
-        let step = (blocks.len() * FEWEST_SKETCH_UNITS).div_ceil(MAX_SKETCHED_UNITS).max(1);
-        let n_sketched = blocks.len().div_ceil(step);
+        let step = (groups.len() * FEWEST_SKETCH_UNITS).div_ceil(MAX_SKETCHED_UNITS).max(1);
+        let n_sketched = groups.len().div_ceil(step);
         let n_most = (MAX_SKETCHED_UNITS / n_sketched.max(1)).min(SKETCH_UNITS);
-        let (mut answers, mut block_of) = (Vec::new(), Vec::new());
-        for (idx, block) in blocks.iter().enumerate().step_by(step) {
-            let model = asked.model.canonical;
-            let n_units = usize::try_from(model.parts[block.up].stored.view.n_rows).unwrap_or(0);
+        let (mut answers, mut group_of) = (Vec::new(), Vec::new());
+        for (idx, parts) in groups.iter().enumerate().step_by(step) {
+            let n_units = parts.first().map_or(0, |part| part.stored.view.n_rows);
             let mut rng = Rng::new(&[seed, 0x626c_6f63, idx as u64]);
-            let units: Vec<u64> = rng.sample(n_units, n_most).into_iter().map(|unit| unit as u64).collect();
-            let parts = block.parts(model, with_gate);
-            let of_block = probes::answers(backend, asked, &parts, Some(&units), meter, flop)?;
-            block_of.extend(std::iter::repeat_n(idx, of_block.n_units()));
-            answers.push(of_block);
+            let sample = rng.sample(usize::try_from(n_units).unwrap_or(0), n_most);
+            let units: Vec<u64> = sample.into_iter().map(|unit| unit as u64).collect();
+            let of_group = probes::answers(backend, asked, parts, Some(&units), meter, flop)?;
+            group_of.extend(std::iter::repeat_n(idx, of_group.n_units()));
+            answers.push(of_group);
         }
-        Ok(Sketches { answers: Answers::under_each_other(&answers), block_of, n_blocks: blocks.len() })
+        Ok(Sketches { answers: Answers::under_each_other(&answers), group_of, n_groups: groups.len() })
     }
 
-    /// The left block whose sampled units most often find one partner in this right block; None below the least.
+    /// Share of each group's sampled units whose best partner among these units is the same in both views.
     ///
     /// # Errors
     /// The device failed.
-    pub fn propose(
-        &self,
-        backend: &Backend,
-        right: &Answers,
-        flop: &mut u64,
-    ) -> Result<Option<usize>, Error> {
-        let mut n_found = vec![0_usize; self.n_blocks];
-        for (found, block) in
-            probes::find_partner(backend, &self.answers, right, flop)?.iter().zip(&self.block_of)
-        {
-            n_found[*block] += usize::from(*found);
+    pub fn found(&self, backend: &Backend, right: &Answers, flop: &mut u64) -> Result<Vec<f64>, Error> {
+        let mut counts = vec![(0_usize, 0_usize); self.n_groups];
+        let found = probes::find_partner(backend, &self.answers, right, flop)?;
+        for (found, group) in found.into_iter().zip(&self.group_of) {
+            counts[*group].0 += usize::from(found);
+            counts[*group].1 += 1;
         }
-        // of equals the first
-        let best = (0..self.n_blocks).rev().max_by_key(|block| n_found[*block]);
-        Ok(best.filter(|block| n_found[*block] >= PROPOSING_UNITS))
+        Ok(counts.into_iter().map(|(n_found, n)| n_found as f64 / n.max(1) as f64).collect())
     }
+}
+
+/// Index of the largest share, the first of equals; None if none reaches the least.
+#[must_use]
+pub fn proposed(shares: &[f64], least: f64) -> Option<usize> {
+    let best = (0..shares.len()).rev().max_by(|&a, &b| shares[a].total_cmp(&shares[b]))?;
+    (shares[best] >= least).then_some(best)
 }

@@ -25,14 +25,22 @@ const SKETCH_COLUMNS: usize = 512;
 const MAX_SKETCH_ROWS: usize = 4096;
 
 /// What was adopted.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Adoption {
     /// Parts that got a role from a clear match of their values.
     pub n_by_data: usize,
-    /// Parts that got one by shape and order alone.
-    pub n_by_order: usize,
+    /// Parts that got one by shape and order alone, by index.
+    pub by_order: Vec<usize>,
     /// ln of the number of assignments that could have been chosen.
     pub ln_tried: f64,
+}
+
+impl Adoption {
+    /// Less than half of the roles came from values: the parts are not where the named model has them, or unrelated.
+    #[must_use]
+    pub fn is_mostly_by_order(&self) -> bool {
+        self.by_order.len() > self.n_by_data
+    }
 }
 
 /// Whether the names of a model say what most of its weights do.
@@ -87,7 +95,9 @@ pub fn adopt_roles(
         let mut free = (0..known.len()).filter(|i| !matched.contains(&Some(*i)));
         for (j, &part_idx) in unknown.iter().enumerate() {
             let Some(i) = matched[j].or_else(|| free.next()) else { continue };
-            adoption.n_by_order += usize::from(matched[j].is_none());
+            if matched[j].is_none() {
+                adoption.by_order.push(part_idx);
+            }
             nameless.parts[part_idx].role = named.parts[known[i]].role;
             nameless.parts[part_idx].how = How::Guessed;
         }

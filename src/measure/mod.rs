@@ -6,6 +6,7 @@ pub mod constants;
 pub mod families;
 pub mod family_test;
 pub mod identify;
+pub mod identify_by_answers;
 pub mod lattice;
 pub mod layers;
 pub mod plain;

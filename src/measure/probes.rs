@@ -9,14 +9,46 @@
 
 use super::agreement::{Agreement, agreement};
 use super::family_test::{Model, fold_gain};
+use crate::align::TokenMatch;
 use crate::canonical::CanonicalPart;
 use crate::kernels::{Backend, all_pairs};
+use crate::numerics::Rng;
 use crate::reductions::{AllPairs, Keep, Ranking};
 use crate::stream::{Error, ReadMeter, read_rows};
 use crate::tensor::{Matrix, Values};
 
 /// Rows of a block of units: 2,048 × 8,192 bf16 are 32 MiB.
 const BLOCK_ROWS: u64 = 2048;
+
+/// Shared tokens that units answer to.
+const PROBE_TOKENS: usize = 512;
+/// They are drawn from this many lowest ids, which are frequent in most tokenizers.
+const FREQUENT_TOKENS: usize = 4096;
+/// Fewer tell too little.
+const FEWEST_TOKENS: usize = 64;
+
+/// Rows of the same tokens in both token tables; None if too few are shared. Without token strings by id.
+#[must_use]
+pub fn probe_tokens(
+    shared: Option<&TokenMatch>,
+    tables: (&CanonicalPart, &CanonicalPart),
+    seed: u64,
+) -> Option<(Vec<u64>, Vec<u64>)> {
+    let (n_left, n_right) = (tables.0.stored.view.n_rows, tables.1.stored.view.n_rows);
+    let shared: Vec<(u64, u64)> = match shared {
+        Some(tokens) => tokens
+            .left
+            .iter()
+            .zip(tokens.right.iter())
+            .map(|(left, right)| (*left, *right))
+            .filter(|(left, right)| *left < n_left && *right < n_right)
+            .take(FREQUENT_TOKENS)
+            .collect(),
+        None => (0..n_left.min(n_right).min(FREQUENT_TOKENS as u64)).map(|id| (id, id)).collect(),
+    };
+    let drawn = Rng::new(&[seed, 0x7072_6f62]).sample(shared.len(), PROBE_TOKENS);
+    (drawn.len() >= FEWEST_TOKENS).then(|| drawn.into_iter().map(|at| shared[at]).unzip())
+}
 
 /// One model and the tokens it is asked.
 #[derive(Debug)]
@@ -39,6 +71,19 @@ impl<'a> Asked<'a> {
     ) -> Result<Asked<'a>, Error> {
         let tokens = read_rows(&embed.stored, tokens, 0..embed.stored.view.n_cols, meter)?;
         Ok(Asked { model, tokens })
+    }
+}
+
+impl Asked<'_> {
+    /// Cosines of the tokens with each other, [tokens, tokens].
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn token_cosines(&self, backend: &Backend) -> Result<Matrix, Error> {
+        let n = self.tokens.n_rows;
+        let centred = centred_columns(&self.tokens);
+        let scores = all_pairs::all_pairs(backend, &centred, &centred, Ranking::Signed, Keep::Scores)?.scores;
+        Ok(Matrix::from_f32(n, n, scores.unwrap_or_else(|| vec![0.0; n * n])))
     }
 }
 
@@ -175,4 +220,17 @@ fn centred(answers: &Matrix, first: usize, width: usize) -> Matrix {
         values.extend(row.iter().map(|value| (f64::from(*value) - mean) as f32));
     }
     Matrix::from_f32(answers.n_rows, width, values)
+}
+
+/// Each column minus its mean.
+fn centred_columns(matrix: &Matrix) -> Matrix {
+    let n = matrix.n_rows.max(1) as f64;
+    let mut means = vec![0.0_f64; matrix.n_cols];
+    for row in 0..matrix.n_rows {
+        means.iter_mut().enumerate().for_each(|(col, mean)| *mean += f64::from(matrix.at(row, col)) / n);
+    }
+    let of_row = |row: usize| {
+        means.iter().enumerate().map(move |(col, mean)| (f64::from(matrix.at(row, col)) - mean) as f32)
+    };
+    Matrix::from_f32(matrix.n_rows, matrix.n_cols, (0..matrix.n_rows).flat_map(of_row).collect())
 }

@@ -10,18 +10,13 @@ use crate::compare::{Effort, Error, Options, Pair, Side};
 use crate::evidence::agrees;
 use crate::kernels::Backend;
 use crate::measure::agreement::Agreement;
-use crate::measure::blocks::{Block, Sketches, blocks};
+use crate::measure::blocks::{Block, PROPOSING_SHARE, Sketches, blocks, proposed};
 use crate::measure::family_test::Model;
-use crate::measure::probes::{Asked, agreement_of, answers};
-use crate::numerics::Rng;
+use crate::measure::probes::{Asked, agreement_of, answers, probe_tokens};
 use crate::roles::Part;
 use crate::stream::ReadMeter;
 use crate::verdict::weights::NEAR;
 
-/// Shared tokens that units answer to.
-const PROBE_TOKENS: usize = 512;
-/// They are drawn from this many lowest ids, which are frequent in most tokenizers.
-const FREQUENT_TOKENS: usize = 4096;
 /// Layers probed short of `full`.
 const PROBE_LAYERS: usize = 4;
 /// Experts of a layer probed short of `full`.
@@ -75,10 +70,8 @@ pub(in crate::compare) fn probes(
         return Ok(stage);
     }
     let Some((embed_l, embed_r)) = token_tables(pair) else { return Ok(stage) };
-    let (tokens_l, tokens_r) = probe_tokens(alignment, (embed_l, embed_r), options.seed);
-    if tokens_l.len() < 64 {
-        return Ok(stage);
-    }
+    let tokens = probe_tokens(alignment.tokens.as_ref(), (embed_l, embed_r), options.seed);
+    let Some((tokens_l, tokens_r)) = tokens else { return Ok(stage) };
     // only what reads the token stream can be asked
     let reading = |side: Side, embed: &CanonicalPart| -> Vec<Block> {
         let model = if side == Side::Left { &pair.canonical.0 } else { &pair.canonical.1 };
@@ -120,16 +113,18 @@ pub(in crate::compare) fn probes(
         };
         if !best.as_ref().is_some_and(|(_, agreement)| agrees(agreement)) {
             if sketches.is_none() {
-                let seed = options.seed;
-                sketches =
-                    Some(Sketches::new(backend, &asked_l, &blocks_l, with_gate, seed, meter, &mut flop)?);
+                let groups: Vec<_> =
+                    blocks_l.iter().map(|block| block.parts(models.0.canonical, with_gate)).collect();
+                sketches = Some(Sketches::new(backend, &asked_l, &groups, options.seed, meter, &mut flop)?);
             }
             stage.ln_tried += (blocks_l.len() as f64).ln();
-            let proposed = match &sketches {
-                Some(sketches) => sketches.propose(backend, &of_right, &mut flop)?,
-                None => None,
+            let shares = match &sketches {
+                Some(sketches) => sketches.found(backend, &of_right, &mut flop)?,
+                None => Vec::new(),
             };
-            if let Some(left) = proposed.filter(|left| best.is_none_or(|(numbered, _)| *left != numbered)) {
+            if let Some(left) = proposed(&shares, PROPOSING_SHARE)
+                .filter(|left| best.is_none_or(|(numbered, _)| *left != numbered))
+            {
                 let agreement = hold(left, &mut flop)?;
                 if best.is_none_or(|(_, held)| agreement.share() > held.share()) {
                     best = Some((left, agreement));
@@ -175,25 +170,4 @@ fn token_tables<'a>(pair: &'a Pair<'_>) -> Option<(&'a CanonicalPart, &'a Canoni
             .find(|part| part.role.is_some_and(|role| role.part == Part::Embed && !role.is_bias))
     };
     Some((table(&pair.canonical.0)?, table(&pair.canonical.1)?))
-}
-
-/// The same tokens on both sides.
-fn probe_tokens(
-    alignment: &Alignment,
-    tables: (&CanonicalPart, &CanonicalPart),
-    seed: u64,
-) -> (Vec<u64>, Vec<u64>) {
-    let (n_left, n_right) = (tables.0.stored.view.n_rows, tables.1.stored.view.n_rows);
-    let shared: Vec<(u64, u64)> = match &alignment.tokens {
-        Some(tokens) => tokens
-            .left
-            .iter()
-            .zip(tokens.right.iter())
-            .map(|(left, right)| (*left, *right))
-            .filter(|(left, right)| *left < n_left && *right < n_right)
-            .take(FREQUENT_TOKENS)
-            .collect(),
-        None => (0..n_left.min(n_right).min(FREQUENT_TOKENS as u64)).map(|id| (id, id)).collect(),
-    };
-    Rng::new(&[seed, 0x7072_6f62]).sample(shared.len(), PROBE_TOKENS).into_iter().map(|at| shared[at]).unzip()
 }

@@ -1,0 +1,136 @@
+//! Nameless tensors of a model whose units or residual basis were disguised: values in place match nothing, answers to tokens do.
+//!
+//! The token table is the matrix whose tokens lie to each other as in the named table (a rotation keeps angles). Then a sample
+//! of every named MLP matrix looks for its units in every nameless matrix of its shape. Only what is found gets a role.
+
+use super::blocks::{Sketches, proposed};
+use super::family_test::Model;
+use super::probes::{Asked, answers, probe_tokens};
+use crate::align::TokenMatch;
+use crate::canonical::{CanonicalModel, CanonicalPart};
+use crate::kernels::Backend;
+use crate::roles::{Expert, Graph, How, Part, Role};
+use crate::stream::{Error, ReadMeter};
+use crate::tensor::Matrix;
+
+/// Share of a sample that must be found for a role: independent models reach .5 % of the units, shared training 82 %.
+const NAMING_SHARE: f64 = 0.25;
+
+/// Roles for parts of `nameless`, by index; empty where nothing is found. Nothing is changed.
+///
+/// `tokens` are (named, nameless) rows of shared tokens.
+///
+/// # Errors
+/// A read or the device failed.
+pub fn find_roles(
+    backend: &Backend,
+    (named, graph): (&CanonicalModel, &Graph),
+    nameless: &CanonicalModel,
+    tokens: Option<&TokenMatch>,
+    seed: u64,
+    meter: &ReadMeter,
+    flop: &mut u64,
+) -> Result<Vec<(usize, Role)>, Error> {
+    let roleless = CanonicalModel {
+        parts: nameless.parts.iter().map(|part| CanonicalPart { role: None, ..part.clone() }).collect(),
+        left_out: Vec::new(),
+    };
+    let is = |part: &CanonicalPart, wanted: Part| {
+        part.how == How::Table
+            && part
+                .role
+                .is_some_and(|role| role.part == wanted && !role.is_bias && role.expert == Expert::None)
+    };
+    let Some(embed) = named.parts.iter().find(|part| is(part, Part::Embed)) else { return Ok(Vec::new()) };
+    let Some(asking) = token_table(backend, embed, &roleless, tokens, seed, meter)? else {
+        return Ok(Vec::new());
+    };
+    let TokenTable { part: embed_idx, rows } = asking;
+    let asked_named = Asked::new(Model { canonical: named, graph }, embed, &rows.0, meter)?;
+    let table = &roleless.parts[embed_idx];
+    let asked_nameless = Asked::new(Model { canonical: &roleless, graph }, table, &rows.1, meter)?;
+
+    let known: Vec<(Role, &CanonicalPart)> = named
+        .parts
+        .iter()
+        .filter(|part| is(part, Part::Gate) || is(part, Part::Up))
+        .filter(|part| part.stored.view.n_cols == embed.stored.view.n_cols)
+        .filter_map(|part| Some((part.role?, part)))
+        .collect();
+    let groups: Vec<Vec<&CanonicalPart>> = known.iter().map(|(_, part)| vec![*part]).collect();
+    let sketches = Sketches::new(backend, &asked_named, &groups, seed, meter, flop)?;
+    let shape = |part: &CanonicalPart| (part.stored.view.n_rows, part.stored.view.n_cols);
+    let mut found = Vec::new();
+    for (idx, part) in roleless.parts.iter().enumerate() {
+        if idx == embed_idx || !known.iter().any(|(_, known)| shape(known) == shape(part)) {
+            continue;
+        }
+        let of_part = answers(backend, &asked_nameless, &[part], None, meter, flop)?;
+        let shares = sketches.found(backend, &of_part, flop)?;
+        if let Some(best) = proposed(&shares, NAMING_SHARE) {
+            found.push((idx, known[best].0));
+        }
+    }
+    if found.is_empty() {
+        return Ok(found);
+    }
+    found.extend(embed.role.map(|role| (embed_idx, role)));
+    // two matrices that continue one: neither is told from the other
+    let n_of = |role: &Role| found.iter().filter(|(_, other)| other == role).count();
+    Ok(found.iter().filter(|(_, role)| n_of(role) == 1).copied().collect())
+}
+
+/// A nameless token table and the rows of shared tokens in the named one and in it.
+struct TokenTable {
+    part: usize,
+    rows: (Vec<u64>, Vec<u64>),
+}
+
+/// Of the nameless matrices tall enough for the tokens the one whose tokens lie to each other most as in the named table.
+fn token_table(
+    backend: &Backend,
+    embed: &CanonicalPart,
+    nameless: &CanonicalModel,
+    tokens: Option<&TokenMatch>,
+    seed: u64,
+    meter: &ReadMeter,
+) -> Result<Option<TokenTable>, Error> {
+    let n_tokens =
+        tokens.and_then(|tokens| tokens.right.iter().max()).map_or(embed.stored.view.n_rows, |last| last + 1);
+    let graph = Graph::default();
+    let mut best: Option<(f64, TokenTable)> = None;
+    for (part, table) in nameless.parts.iter().enumerate() {
+        let view = &table.stored.view;
+        // a table has about as many rows as there are tokens, padding apart
+        if view.n_rows < n_tokens || view.n_rows > n_tokens + n_tokens / 4 || view.n_cols < 2 {
+            continue;
+        }
+        let Some(rows) = probe_tokens(tokens, (embed, table), seed) else { continue };
+        let model = Model { canonical: nameless, graph: &graph };
+        let named = Asked::new(model, embed, &rows.0, meter)?.token_cosines(backend)?;
+        let found = Asked::new(model, table, &rows.1, meter)?.token_cosines(backend)?;
+        let likeness = correlation(&named, &found);
+        if best.as_ref().is_none_or(|(held, _)| likeness > *held) {
+            best = Some((likeness, TokenTable { part, rows }));
+        }
+    }
+    Ok(best.map(|(_, table)| table))
+}
+
+/// Pearson correlation of the elements off the diagonal.
+fn correlation(a: &Matrix, b: &Matrix) -> f64 {
+    let off_diagonal = || (0..a.n_rows).flat_map(|row| (0..row).map(move |col| (row, col)));
+    let mean = |matrix: &Matrix| {
+        let n = off_diagonal().count().max(1) as f64;
+        off_diagonal().map(|(row, col)| f64::from(matrix.at(row, col))).sum::<f64>() / n
+    };
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    let (mut aa, mut bb, mut ab) = (0.0, 0.0, 0.0);
+    for (row, col) in off_diagonal() {
+        let (x, y) = (f64::from(a.at(row, col)) - mean_a, f64::from(b.at(row, col)) - mean_b);
+        aa += x * x;
+        bb += y * y;
+        ab += x * y;
+    }
+    if aa > 0.0 && bb > 0.0 { ab / (aa * bb).sqrt() } else { 0.0 }
+}
