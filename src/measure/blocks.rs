@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 
-use super::probes::{self, Answers, Asked};
-use crate::canonical::{CanonicalModel, CanonicalPart};
+use super::probes::{self, Answers, Asked, Views};
+use super::units::Axis;
+use crate::canonical::CanonicalModel;
 use crate::kernels::Backend;
 use crate::numerics::Rng;
 use crate::roles::{Component, Expert, Part, Role};
@@ -31,18 +32,25 @@ pub struct Block {
     pub layer: u32,
     /// Expert; None of a dense MLP.
     pub expert: Expert,
-    /// Index of the gate, where there is one.
-    pub gate: Option<usize>,
     /// Index of the matrix that leads out (up, fc1).
     pub up: usize,
+    /// Index of the gate, where there is one.
+    pub gate: Option<usize>,
+    /// Index of the matrix that leads back (down, fc2).
+    pub down: Option<usize>,
 }
 
 impl Block {
-    /// Matrices whose rows are units, in an order that both sides share.
+    /// Its units in two matrices: gate and up, or up and down; None where one is missing.
     #[must_use]
-    pub fn parts<'a>(&self, model: &'a CanonicalModel, with_gate: bool) -> Vec<&'a CanonicalPart> {
-        let gate = self.gate.filter(|_| with_gate);
-        gate.into_iter().chain([self.up]).map(|idx| &model.parts[idx]).collect()
+    pub fn views<'a>(&self, model: &'a CanonicalModel, with_gate: bool) -> Option<Views<'a>> {
+        let part = |idx: usize| &model.parts[idx];
+        let up = (part(self.up), Axis::Rows);
+        Some(Views::Matrices(if with_gate {
+            [(part(self.gate?), Axis::Rows), up]
+        } else {
+            [up, (part(self.down?), Axis::Columns)]
+        }))
     }
 }
 
@@ -53,13 +61,17 @@ pub fn blocks(model: &CanonicalModel) -> Vec<Block> {
         let roles = model.parts.iter().enumerate().filter_map(|(idx, part)| Some((idx, part.role?)));
         roles.filter(move |(_, role)| role.part == part && !role.is_bias)
     };
-    let n_units = |idx: usize| model.parts[idx].stored.view.n_rows;
-    let gates: HashMap<Role, usize> = of_part(Part::Gate).map(|(idx, role)| (role, idx)).collect();
+    let by_role = |part: Part| -> HashMap<Role, usize> {
+        of_part(part).map(|(idx, role)| (Role { part: Part::Up, ..role }, idx)).collect()
+    };
+    let (gates, downs) = (by_role(Part::Gate), by_role(Part::Down));
+    let view = |idx: usize| &model.parts[idx].stored.view;
     let mut found: Vec<Block> = of_part(Part::Up)
         .filter_map(|(up, role)| {
-            let gate = gates.get(&Role { part: Part::Gate, ..role }).copied();
-            let gate = gate.filter(|gate| n_units(*gate) == n_units(up));
-            Some(Block { component: role.component, layer: role.layer?, expert: role.expert, gate, up })
+            let gate = gates.get(&role).copied().filter(|gate| view(*gate).n_rows == view(up).n_rows);
+            let down = downs.get(&role).copied().filter(|down| view(*down).n_cols == view(up).n_rows);
+            let (component, expert) = (role.component, role.expert);
+            Some(Block { component, layer: role.layer?, expert, up, gate, down })
         })
         .collect();
     found.sort_by_key(|block| block.layer);
@@ -76,15 +88,14 @@ pub struct Sketches {
 }
 
 impl Sketches {
-    /// Asks some units of every group, or of an even choice of groups where there are very many. The rows of a group's
-    /// matrices are its units.
+    /// Asks some units of every group, or of an even choice of groups where there are very many.
     ///
     /// # Errors
     /// A read or the device failed.
     pub fn new(
         backend: &Backend,
         asked: &Asked<'_>,
-        groups: &[Vec<&CanonicalPart>],
+        groups: &[Views<'_>],
         seed: u64,
         meter: &ReadMeter,
         flop: &mut u64,
@@ -93,12 +104,12 @@ impl Sketches {
         let n_sketched = groups.len().div_ceil(step);
         let n_most = (MAX_SKETCHED_UNITS / n_sketched.max(1)).min(SKETCH_UNITS);
         let (mut answers, mut group_of) = (Vec::new(), Vec::new());
-        for (idx, parts) in groups.iter().enumerate().step_by(step) {
-            let n_units = parts.first().map_or(0, |part| part.stored.view.n_rows);
+        for (idx, views) in groups.iter().enumerate().step_by(step) {
+            let n_units = views.n_units();
             let mut rng = Rng::new(&[seed, 0x626c_6f63, idx as u64]);
             let sample = rng.sample(usize::try_from(n_units).unwrap_or(0), n_most);
             let units: Vec<u64> = sample.into_iter().map(|unit| unit as u64).collect();
-            let of_group = probes::answers(backend, asked, parts, Some(&units), meter, flop)?;
+            let of_group = probes::answers(backend, asked, *views, Some(&units), meter, flop)?;
             group_of.extend(std::iter::repeat_n(idx, of_group.n_units()));
             answers.push(of_group);
         }

@@ -3,13 +3,14 @@
 //! The token table is the matrix whose tokens lie to each other as in the named table (a rotation keeps angles). Then a sample
 //! of every named MLP matrix looks for its units in every nameless matrix of its shape. Only what is found gets a role.
 
-use super::blocks::{Sketches, proposed};
+use super::blocks::{Sketches, blocks, proposed};
 use super::family_test::Model;
-use super::probes::{Asked, answers, probe_tokens};
+use super::probes::{Asked, UnitMatrix, Views, answers, probe_tokens};
+use super::units::Axis;
 use crate::align::TokenMatch;
 use crate::canonical::{CanonicalModel, CanonicalPart};
 use crate::kernels::Backend;
-use crate::roles::{Expert, Graph, How, Part, Role};
+use crate::roles::{Expert, Graph, Part, Role};
 use crate::stream::{Error, ReadMeter};
 use crate::tensor::Matrix;
 
@@ -35,13 +36,9 @@ pub fn find_roles(
         parts: nameless.parts.iter().map(|part| CanonicalPart { role: None, ..part.clone() }).collect(),
         left_out: Vec::new(),
     };
-    let is = |part: &CanonicalPart, wanted: Part| {
-        part.how == How::Table
-            && part
-                .role
-                .is_some_and(|role| role.part == wanted && !role.is_bias && role.expert == Expert::None)
-    };
-    let Some(embed) = named.parts.iter().find(|part| is(part, Part::Embed)) else { return Ok(Vec::new()) };
+    let is_table =
+        |part: &&CanonicalPart| part.role.is_some_and(|role| role.part == Part::Embed && !role.is_bias);
+    let Some(embed) = named.parts.iter().find(is_table) else { return Ok(Vec::new()) };
     let Some(asking) = token_table(backend, embed, &roleless, tokens, seed, meter)? else {
         return Ok(Vec::new());
     };
@@ -50,34 +47,54 @@ pub fn find_roles(
     let table = &roleless.parts[embed_idx];
     let asked_nameless = Asked::new(Model { canonical: &roleless, graph }, table, &rows.1, meter)?;
 
-    let known: Vec<(Role, &CanonicalPart)> = named
-        .parts
-        .iter()
-        .filter(|part| is(part, Part::Gate) || is(part, Part::Up))
-        .filter(|part| part.stored.view.n_cols == embed.stored.view.n_cols)
-        .filter_map(|part| Some((part.role?, part)))
-        .collect();
-    let groups: Vec<Vec<&CanonicalPart>> = known.iter().map(|(_, part)| vec![*part]).collect();
+    // (role, matrix with its axis) of every matrix of the named MLPs
+    let mut known: Vec<(Role, UnitMatrix<'_>)> = Vec::new();
+    for block in blocks(named).into_iter().filter(|block| block.expert == Expert::None) {
+        let rows = block.gate.into_iter().chain([block.up]).map(|idx| (idx, Axis::Rows));
+        for (idx, axis) in rows.chain(block.down.map(|idx| (idx, Axis::Columns))) {
+            let part = &named.parts[idx];
+            known.extend(part.role.filter(|_| reads(part, axis, embed)).map(|role| (role, (part, axis))));
+        }
+    }
+    let groups: Vec<Views<'_>> = known.iter().map(|(_, matrix)| Views::Halves(*matrix)).collect();
     let sketches = Sketches::new(backend, &asked_named, &groups, seed, meter, flop)?;
     let shape = |part: &CanonicalPart| (part.stored.view.n_rows, part.stored.view.n_cols);
-    let mut found = Vec::new();
-    for (idx, part) in roleless.parts.iter().enumerate() {
-        if idx == embed_idx || !known.iter().any(|(_, known)| shape(known) == shape(part)) {
-            continue;
-        }
-        let of_part = answers(backend, &asked_nameless, &[part], None, meter, flop)?;
-        let shares = sketches.found(backend, &of_part, flop)?;
-        if let Some(best) = proposed(&shares, NAMING_SHARE) {
-            found.push((idx, known[best].0));
+    let mut found: Vec<(usize, Role)> = Vec::new();
+    for (idx, part) in roleless.parts.iter().enumerate().filter(|(idx, _)| *idx != embed_idx) {
+        for axis in [Axis::Rows, Axis::Columns] {
+            let fits = |(_, (known, of)): &(Role, UnitMatrix<'_>)| *of == axis && shape(known) == shape(part);
+            if !known.iter().any(fits) {
+                continue;
+            }
+            let of_part = answers(backend, &asked_nameless, Views::Halves((part, axis)), None, meter, flop)?;
+            let mut shares = sketches.found(backend, &of_part, flop)?;
+            shares
+                .iter_mut()
+                .zip(&known)
+                .filter(|(_, known)| !fits(known))
+                .for_each(|(share, _)| *share = 0.0);
+            if let Some(best) = proposed(&shares, NAMING_SHARE) {
+                found.push((idx, known[best].0));
+                break;
+            }
         }
     }
-    if found.is_empty() {
-        return Ok(found);
-    }
-    found.extend(embed.role.map(|role| (embed_idx, role)));
-    // two matrices that continue one: neither is told from the other
+    // two matrices that continue one are not told apart, and one matrix alone of an MLP says too little
     let n_of = |role: &Role| found.iter().filter(|(_, other)| other == role).count();
-    Ok(found.iter().filter(|(_, role)| n_of(role) == 1).copied().collect())
+    let single: Vec<(usize, Role)> = found.iter().filter(|(_, role)| n_of(role) == 1).copied().collect();
+    let n_of_layer = |role: &Role| single.iter().filter(|(_, other)| other.layer == role.layer).count();
+    let mut sure: Vec<(usize, Role)> =
+        single.iter().filter(|(_, role)| n_of_layer(role) >= 2).copied().collect();
+    if !sure.is_empty() {
+        sure.extend(embed.role.map(|role| (embed_idx, role)));
+    }
+    Ok(sure)
+}
+
+/// Whether the units of a matrix have one feature per residual dimension.
+fn reads(part: &CanonicalPart, axis: Axis, embed: &CanonicalPart) -> bool {
+    let view = &part.stored.view;
+    embed.stored.view.n_cols == if axis == Axis::Rows { view.n_cols } else { view.n_rows }
 }
 
 /// A nameless token table and the rows of shared tokens in the named one and in it.

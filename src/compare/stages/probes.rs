@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::PlainStage;
 use crate::align::Alignment;
-use crate::canonical::CanonicalPart;
+use crate::canonical::{CanonicalModel, CanonicalPart};
 use crate::compare::clock::Clock;
-use crate::compare::{Effort, Error, Options, Pair, Side};
+use crate::compare::{Effort, Error, Options, Pair};
 use crate::evidence::agrees;
 use crate::kernels::Backend;
 use crate::measure::agreement::Agreement;
 use crate::measure::blocks::{Block, PROPOSING_SHARE, Sketches, blocks, proposed};
 use crate::measure::family_test::Model;
-use crate::measure::probes::{Asked, agreement_of, answers, probe_tokens};
+use crate::measure::probes::{Asked, Views, agreement_of, answers, probe_tokens};
 use crate::roles::Part;
 use crate::stream::ReadMeter;
 use crate::verdict::weights::NEAR;
@@ -72,13 +72,18 @@ pub(in crate::compare) fn probes(
     let Some((embed_l, embed_r)) = token_tables(pair) else { return Ok(stage) };
     let tokens = probe_tokens(alignment.tokens.as_ref(), (embed_l, embed_r), options.seed);
     let Some((tokens_l, tokens_r)) = tokens else { return Ok(stage) };
+    let (all_l, all_r) = (blocks(&pair.canonical.0), blocks(&pair.canonical.1));
+    let with_gate = all_l.iter().chain(&all_r).all(|block| block.gate.is_some());
     // only what reads the token stream can be asked
-    let reading = |side: Side, embed: &CanonicalPart| -> Vec<Block> {
-        let model = if side == Side::Left { &pair.canonical.0 } else { &pair.canonical.1 };
-        let width = |block: &Block| model.parts[block.up].stored.view.n_cols;
-        blocks(model).into_iter().filter(|block| width(block) == embed.stored.view.n_cols).collect()
+    let readable = |model: &CanonicalModel, embed: &CanonicalPart, block: &Block| {
+        let width = model.parts[block.up].stored.view.n_cols;
+        width == embed.stored.view.n_cols && block.views(model, with_gate).is_some()
     };
-    let (blocks_l, blocks_r) = (reading(Side::Left, embed_l), reading(Side::Right, embed_r));
+    let of = |all: Vec<Block>, model: &CanonicalModel, embed: &CanonicalPart| -> Vec<Block> {
+        all.into_iter().filter(|block| readable(model, embed, block)).collect()
+    };
+    let blocks_l = of(all_l, &pair.canonical.0, embed_l);
+    let blocks_r = of(all_r, &pair.canonical.1, embed_r);
     let numbered = |right: &Block| {
         let layer = alignment.layer_map.left(right.component, right.layer)?;
         blocks_l.iter().position(|left| {
@@ -91,20 +96,20 @@ pub(in crate::compare) fn probes(
     if chosen.is_empty() || blocks_l.is_empty() {
         return Ok(stage);
     }
-    let with_gate = blocks_l.iter().chain(&blocks_r).all(|block| block.gate.is_some());
     let models = (
         Model { canonical: &pair.canonical.0, graph: &pair.roles.0.graph },
         Model { canonical: &pair.canonical.1, graph: &pair.roles.1.graph },
     );
     let asked_l = Asked::new(models.0, embed_l, &tokens_l, meter)?;
     let asked_r = Asked::new(models.1, embed_r, &tokens_r, meter)?;
+    let views_l: Vec<Views<'_>> =
+        blocks_l.iter().filter_map(|block| block.views(models.0.canonical, with_gate)).collect();
     let (mut flop, mut sketches) = (0, None);
     for right in chosen {
-        let parts = right.parts(models.1.canonical, with_gate);
-        let of_right = answers(backend, &asked_r, &parts, None, meter, &mut flop)?;
+        let Some(views) = right.views(models.1.canonical, with_gate) else { continue };
+        let of_right = answers(backend, &asked_r, views, None, meter, &mut flop)?;
         let hold = |left: usize, flop: &mut u64| -> Result<Agreement, Error> {
-            let parts = blocks_l[left].parts(models.0.canonical, with_gate);
-            let of_left = answers(backend, &asked_l, &parts, None, meter, flop)?;
+            let of_left = answers(backend, &asked_l, views_l[left], None, meter, flop)?;
             Ok(agreement_of(backend, &of_left, &of_right, flop)?)
         };
         let mut best = match numbered(right) {
@@ -113,9 +118,7 @@ pub(in crate::compare) fn probes(
         };
         if !best.as_ref().is_some_and(|(_, agreement)| agrees(agreement)) {
             if sketches.is_none() {
-                let groups: Vec<_> =
-                    blocks_l.iter().map(|block| block.parts(models.0.canonical, with_gate)).collect();
-                sketches = Some(Sketches::new(backend, &asked_l, &groups, options.seed, meter, &mut flop)?);
+                sketches = Some(Sketches::new(backend, &asked_l, &views_l, options.seed, meter, &mut flop)?);
             }
             stage.ln_tried += (blocks_l.len() as f64).ln();
             let shares = match &sketches {
