@@ -14,7 +14,7 @@ use crate::measure::plain;
 use crate::reductions::PairMoments;
 use crate::roles::Component;
 use crate::verdict::Architecture;
-use crate::verdict::weights::{Decision, Facts, SHARED_ANSWERS, SHARED_TRAINING};
+use crate::verdict::weights::{Decision, Facts, SHARED_ANSWERS, SHARED_SPAN, SHARED_TRAINING};
 
 /// All that the stages found.
 pub(super) struct Findings<'a> {
@@ -390,6 +390,12 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
         );
         let n_found = facts.probes.iter().filter(|(_, _, a)| agrees(a)).count();
         add(1e3 * share, "probes", "mlp", share, 0.0, n_found > 0, says);
+    }
+    if let Some(nearness) = facts.token_span {
+        let says = format!(
+            "the spans of the token tables are {nearness:.2} on the way from random to equal; independent models .29 at the most"
+        );
+        add(nearness.abs(), "token-span", "embeddings", nearness, 0.0, nearness >= SHARED_SPAN, says);
     }
     if let Some(constants) = facts.constants {
         let says = format!(

@@ -184,12 +184,20 @@ pub fn compare(
     let agreements = stages::agreements(backend, &pair, &alignment, &traced, options, &meter, &mut clock)?;
     let probed = stages::probes(backend, &pair, &alignment, &plain, options, &meter, &mut clock)?;
     let probes = probed.by_layer();
+    let combined = evidence::combine(&traced.families, alignment.ln_assignments_tried);
+    // a look at what no other statistic sees, where they are silent
+    let is_silent =
+        !combined.rejects() && !probes.iter().chain(&agreements).any(|found| evidence::agrees(&found.2));
+    let token_span = if is_silent {
+        stages::token_span(backend, &pair, &alignment, options, &meter, &mut clock)?
+    } else {
+        None
+    };
     let files = describe::files(&pair, options, &meter, &mut clock)?;
     for file in left.files.iter().chain(&right.files) {
         file.verify_unchanged().map_err(crate::stream::Error::from)?;
     }
 
-    let combined = evidence::combine(&traced.families, alignment.ln_assignments_tried);
     // partners found in another order or basis weigh against the controls; the trace test is silent about them
     let ln_weight = |found: &[(u32, u32, Agreement)]| -> f64 {
         found.iter().map(|(_, _, agreement)| evidence::ln_weight(agreement)).sum()
@@ -206,6 +214,7 @@ pub fn compare(
         likelihood: likelihood.value,
         agreements: &agreements,
         probes: &probes,
+        token_span,
         constants: plain.trained_constants(&pair, &alignment),
         median_cosine: plain.median_cosine(&pair, &alignment),
         is_unknown_graph: traced.is_unknown_graph(),

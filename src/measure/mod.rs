@@ -2,6 +2,7 @@
 
 pub mod agreement;
 pub mod blocks;
+mod cholesky;
 pub mod constants;
 pub mod families;
 pub mod family_test;
@@ -11,5 +12,6 @@ pub mod lattice;
 pub mod layers;
 pub mod plain;
 pub mod probes;
+pub mod token_span;
 pub mod trace;
 pub mod units;

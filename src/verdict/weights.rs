@@ -85,6 +85,8 @@ pub struct Facts<'a> {
     pub agreements: &'a [(u32, u32, Agreement)],
     /// Agreement of answers to shared tokens per layer pair.
     pub probes: &'a [(u32, u32, Agreement)],
+    /// How near the spans of the token tables are, 0 like random ones, 1 the same.
+    pub token_span: Option<f64>,
     /// Gains and biases.
     pub constants: Option<TrainedConstants>,
     /// Median cosine of paired matrices outside the token tables.
@@ -119,6 +121,10 @@ pub const SHARED_ANSWERS: f64 = 0.6;
 /// Median matrix cosine above which two models are near each other whatever else holds; a shared initialisation alone
 /// reaches .81 where measured.
 pub const NEAR: f64 = 0.9;
+
+/// Nearness of spans from which on token tables may be shared in another basis: independent models .29 at the most, distilled ones
+/// among them; tables of one initialisation .28 to .72, tables taken over .59 and more (docs/methods.md#span).
+pub const SHARED_SPAN: f64 = 0.45;
 
 /// Smallest detectable share above which silence says nothing.
 const POWER_FLOOR: f64 = 0.25;
@@ -276,6 +282,12 @@ fn silent(facts: &Facts<'_>) -> Decision {
     } else if finds_partners(facts) {
         let why = "units of one layer find partners, of the others not: too little to decide";
         (WeightsVerdict::Inconclusive, why.to_owned())
+    } else if let Some(nearness) = facts.token_span.filter(|nearness| *nearness >= SHARED_SPAN) {
+        let why = format!(
+            "the token tables span nearer spaces than independent training left them ({nearness:.2} on the way from \
+             random to equal; independent .29 at the most): they, or an initialisation, may be shared in another basis, of which there is no exact test"
+        );
+        (WeightsVerdict::Inconclusive, why)
     } else if facts.trace.n_tests == 0 {
         (WeightsVerdict::Inconclusive, "no units that the exact test could use were found".to_owned())
     } else if share.is_none_or(|share| share > POWER_FLOOR) {

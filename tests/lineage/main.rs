@@ -261,6 +261,23 @@ fn a_disguise_without_names_is_seen_through_and_a_stranger_without_names_is_not_
 }
 
 #[test]
+fn a_token_table_taken_over_in_another_basis_is_inconclusive() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // base's tables, rotated and rescaled, over an independent trunk
+    let (mut model, disguised) = (Model::read(&zoo("independent-yinames")), Model::read(&zoo("disguised")));
+    for name in ["model.embed_tokens.weight", "lm_head.weight"] {
+        model.tensors.insert(name.to_owned(), disguised.tensors[name].clone());
+    }
+    model.write(folder.path());
+    let found = compared(&zoo("base"), folder.path());
+    assert_eq!(verdict(&found), WeightsVerdict::Inconclusive, "{:?}", found.weights.reasons);
+    assert!(found.weights.evidence.iter().any(|item| item.statistic == "token-span" && item.is_for));
+    let found = compared(&zoo("base"), &zoo("independent-yinames"));
+    assert_eq!(verdict(&found), WeightsVerdict::NoEvidence, "{:?}", found.weights.reasons);
+    assert!(found.weights.evidence.iter().any(|item| item.statistic == "token-span" && !item.is_for));
+}
+
+#[test]
 fn experts_copied_from_a_dense_model_are_found_under_a_disguise() {
     let folder = tempfile::tempdir().expect("a folder");
     for (dense, wanted) in

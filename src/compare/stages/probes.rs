@@ -165,7 +165,7 @@ fn chosen<'a>(blocks: &[&'a Block], effort: Effort) -> Vec<&'a Block> {
 }
 
 /// The token tables of the text stack.
-fn token_tables<'a>(pair: &'a Pair<'_>) -> Option<(&'a CanonicalPart, &'a CanonicalPart)> {
+pub(super) fn token_tables<'a>(pair: &'a Pair<'_>) -> Option<(&'a CanonicalPart, &'a CanonicalPart)> {
     let table = |model: &'a crate::canonical::CanonicalModel| {
         model
             .parts
