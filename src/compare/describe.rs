@@ -445,11 +445,11 @@ fn reasons(found: &Findings<'_>) -> Vec<String> {
     let shares_nothing =
         matches!(found.decision.verdict, WeightsVerdict::NoEvidence | WeightsVerdict::Inconclusive);
     if shares_nothing {
-        reasons.push(
+        let unseen = if found.facts.token_span.is_some() { "heads" } else { "heads and token tables" };
+        reasons.push(format!(
             "not visible to this method: what a model learned from another's answers leaves no trace in weights; \
-             attention heads and token tables in another basis are not tested"
-                .to_owned(),
-        );
+             attention {unseen} in another basis are not tested"
+        ));
     }
     reasons
 }
