@@ -1,10 +1,12 @@
 //! What a tensor is, without knowing where it lies: element types, names and strided views.
 
+mod block;
 mod dtype;
 mod matrix;
 pub mod name;
 mod view;
 
+pub use block::BlockType;
 pub use dtype::Dtype;
 pub use matrix::{Matrix, Values};
 pub use name::escape;
