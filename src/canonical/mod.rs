@@ -177,12 +177,8 @@ pub fn canonicalise(checkpoint: &Checkpoint, roles: &RoleMap) -> CanonicalModel 
         }
         let mut push = |role: Option<Role>, view: View| {
             let view = role.map_or(view, |role| upright_bias(&role, view));
-            let stored = StoredView {
-                file: checkpoint.files[tensor.file_idx].clone(),
-                offset: tensor.offset,
-                dtype: tensor.dtype,
-                view,
-            };
+            let (file, offset) = checkpoint.elements_of(tensor);
+            let stored = StoredView { file, offset, dtype: tensor.dtype, view };
             parts.push(CanonicalPart {
                 tensor_idx,
                 role,
@@ -246,6 +242,7 @@ mod tests {
             file_idx: 0,
             offset: 0,
             size_bytes: 512,
+            encoding: None,
         };
         let checkpoint = Checkpoint {
             reference: "gptq".into(),

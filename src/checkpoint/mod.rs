@@ -23,11 +23,11 @@ use crate::source::Source;
 use crate::tensor::Dtype;
 
 /// One stored tensor whose byte range has been checked against its file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct TensorEntry {
     /// Name as stored, unescaped: escape before showing.
     pub name: String,
-    /// Element type.
+    /// Element type as read: of a decoded form that of its [`Encoding::elements`].
     pub dtype: Dtype,
     /// Dimensions, row-major.
     pub shape: Vec<u64>,
@@ -35,11 +35,28 @@ pub struct TensorEntry {
     pub file_idx: usize,
     /// Absolute byte offset in that file.
     pub offset: u64,
-    /// Length in bytes.
+    /// Length in the files, in bytes, with scales and whatever else belongs to it.
     pub size_bytes: u64,
+    /// How it is stored, where not as plain elements.
+    pub encoding: Option<Encoding>,
+}
+
+/// A stored form that is decoded while it is read: block types, packed integers with scales, factors of an adapter.
+#[derive(Clone, Debug)]
+pub struct Encoding {
+    /// `Q4_K`, `gptq int4, groups of 128`, ….
+    pub name: String,
+    /// The elements in row-major order as [`TensorEntry::dtype`], from byte 0 on.
+    pub elements: Arc<dyn Source>,
 }
 
 impl TensorEntry {
+    /// The stored form in a word: the encoding's name, or the element type's.
+    #[must_use]
+    pub fn stored_as(&self) -> &str {
+        self.encoding.as_ref().map_or(self.dtype.name(), |encoding| &encoding.name)
+    }
+
     /// Product of the dimensions; 1 for a scalar.
     #[must_use]
     pub fn n_elements(&self) -> u64 {
@@ -122,6 +139,15 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Where the elements of a tensor are read, and from which byte on.
+    #[must_use]
+    pub fn elements_of(&self, tensor: &TensorEntry) -> (Arc<dyn Source>, u64) {
+        match &tensor.encoding {
+            Some(encoding) => (Arc::clone(&encoding.elements), 0),
+            None => (Arc::clone(&self.files[tensor.file_idx]), tensor.offset),
+        }
+    }
+
     /// Bytes of all tensors.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {

@@ -1,7 +1,5 @@
 //! `cognate inspect`.
 
-use std::sync::Arc;
-
 use super::args::{Inspect as Args, ShortFormat};
 use super::output::Sink;
 use super::screen::Screen;
@@ -64,11 +62,9 @@ fn unread(args: &Args, checkpoint: &Checkpoint) -> Option<String> {
 fn count(checkpoint: &Checkpoint) -> Result<Vec<Option<ClassCounts>>, Box<Failure>> {
     let decodable = || checkpoint.tensors.iter().filter(|tensor| tensor.dtype.is_decodable());
     let views: Vec<StoredView> = decodable()
-        .map(|tensor| StoredView {
-            file: Arc::clone(&checkpoint.files[tensor.file_idx]),
-            offset: tensor.offset,
-            dtype: tensor.dtype,
-            view: View::whole(1, tensor.n_elements()),
+        .map(|tensor| {
+            let (file, offset) = checkpoint.elements_of(tensor);
+            StoredView { file, offset, dtype: tensor.dtype, view: View::whole(1, tensor.n_elements()) }
         })
         .collect();
     let backend = Backend::Cpu(Cpu::detect());
@@ -111,7 +107,7 @@ fn tensors<'a>(
             let counts = counts.and_then(|counts| counts.get(idx).copied().flatten());
             InspectedTensor {
                 name: &tensor.name,
-                dtype: tensor.dtype.name(),
+                dtype: tensor.stored_as(),
                 shape: &tensor.shape,
                 file: checkpoint.files[tensor.file_idx].name(),
                 roles: role_words(assignment),

@@ -134,7 +134,7 @@ pub(super) fn model_facts(
 ) -> ModelFacts {
     let mut bytes: BTreeMap<&str, u64> = BTreeMap::new();
     for tensor in &checkpoint.tensors {
-        *bytes.entry(tensor.dtype.name()).or_default() += tensor.size_bytes;
+        *bytes.entry(tensor.stored_as()).or_default() += tensor.size_bytes;
     }
     let mut dtypes: Vec<(String, u64)> = bytes.into_iter().map(|(name, n)| (name.to_owned(), n)).collect();
     dtypes.sort_by_key(|(_, n)| std::cmp::Reverse(*n));

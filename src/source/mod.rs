@@ -27,6 +27,11 @@ pub trait Source: Send + Sync + Debug {
     fn size_bytes(&self) -> u64;
     /// Fills `buffer` from byte `offset` on; a read past the end or a short read is an error with the first missing byte.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error>;
+    /// Bytes that a read of `n_bytes` from `offset` on takes from files: fewer or more where they are decoded.
+    fn cost_bytes(&self, offset: u64, n_bytes: u64) -> u64 {
+        let _ = offset;
+        n_bytes
+    }
     /// Fails if the underlying object changed since it was opened (dev, inode, size, mtime).
     fn verify_unchanged(&self) -> Result<(), Error>;
 }

@@ -26,7 +26,7 @@ pub(super) fn read(
         return Ok(());
     }
     let start = stored.offset.saturating_add(first_element.saturating_mul(element_bytes(stored)));
-    let n_bytes = buffer.len() as u64;
+    let n_bytes = stored.file.cost_bytes(start, buffer.len() as u64);
     let end_page = start.saturating_add(n_bytes).div_ceil(PAGE_BYTES);
     meter.requested_bytes.fetch_add(n_bytes, Ordering::Relaxed);
     meter.page_bytes.fetch_add((end_page - start / PAGE_BYTES) * PAGE_BYTES, Ordering::Relaxed);

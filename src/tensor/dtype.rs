@@ -1,8 +1,6 @@
 //! Element types of checkpoint files.
 
-use super::BlockType;
-
-/// Element type of a stored tensor; the names are those of the safetensors format, and of GGUF for block types.
+/// Element type of a stored tensor; the names are those of the safetensors format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the variants are the format's own names")]
 pub enum Dtype {
@@ -28,8 +26,6 @@ pub enum Dtype {
     U16,
     U8,
     Bool,
-    /// A block type of GGUF.
-    Block(BlockType),
 }
 
 impl Dtype {
@@ -85,7 +81,6 @@ impl Dtype {
             Dtype::U16 => "U16",
             Dtype::U8 => "U8",
             Dtype::Bool => "BOOL",
-            Dtype::Block(block) => block.name(),
         }
     }
 
@@ -95,11 +90,10 @@ impl Dtype {
         Dtype::ALL.into_iter().find(|dtype| dtype.name() == name)
     }
 
-    /// Size of one element in bits; F4 and F6 are packed below a byte, of a block type the share of a block, rounded down.
+    /// Size of one element in bits; F4 and F6 are packed below a byte.
     #[must_use]
     pub fn size_bits(self) -> u64 {
         match self {
-            Dtype::Block(block) => (8 * block.size_bytes() / block.n_elements()) as u64,
             Dtype::F64 | Dtype::I64 | Dtype::U64 | Dtype::C64 => 64,
             Dtype::F32 | Dtype::I32 | Dtype::U32 => 32,
             Dtype::F16 | Dtype::Bf16 | Dtype::I16 | Dtype::U16 => 16,
@@ -112,9 +106,6 @@ impl Dtype {
     /// Whole bytes of one element, or None for a packed sub-byte type.
     #[must_use]
     pub fn size_bytes(self) -> Option<usize> {
-        if let Dtype::Block(_) = self {
-            return None;
-        }
         let bits = usize::try_from(self.size_bits()).unwrap_or(usize::MAX);
         bits.is_multiple_of(8).then_some(bits / 8)
     }

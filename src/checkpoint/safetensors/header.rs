@@ -256,7 +256,15 @@ fn entry(dtype: &str, shape: Vec<u64>, offsets: &[u64]) -> Result<TensorEntry, B
         )
         .found_wanted(format!("{} bytes", grouped(size_bytes)), grouped(needed)));
     }
-    Ok(TensorEntry { name: String::new(), dtype, shape, file_idx: 0, offset: begin, size_bytes })
+    Ok(TensorEntry {
+        name: String::new(),
+        dtype,
+        shape,
+        file_idx: 0,
+        offset: begin,
+        size_bytes,
+        encoding: None,
+    })
 }
 
 /// Bytes that a tensor needs. Dimensions of a tensor without elements count too: loaders disagree about `[0, huge, huge]`.

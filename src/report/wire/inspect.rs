@@ -78,7 +78,7 @@ pub struct InspectedTensor<'a> {
     /// As stored.
     pub name: &'a str,
     /// Element type.
-    pub dtype: &'static str,
+    pub dtype: &'a str,
     /// Dimensions.
     pub shape: &'a [u64],
     /// Its file.
