@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::checkpoint::Limits;
 use crate::compare::{Effort, Statistic, WeightsVerdict};
 use crate::report::{wire, words};
+use crate::source::{Links, Network};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -213,6 +214,9 @@ pub(super) struct Reading {
     /// Follow links that lead out of the model's folder
     #[arg(long, env = "COGNATE_FOLLOW_SYMLINKS_OUTSIDE", hide_env_values = true)]
     pub(super) follow_symlinks_outside: bool,
+    /// Open no connection, whatever the reference; also HF_HUB_OFFLINE=1
+    #[arg(long, env = "COGNATE_OFFLINE", hide_env_values = true)]
+    pub(super) offline: bool,
 }
 
 impl Reading {
@@ -221,7 +225,8 @@ impl Reading {
         Limits {
             max_header_bytes: self.max_header_bytes,
             max_tensors: self.max_tensors,
-            follow_outside: self.follow_symlinks_outside,
+            links: if self.follow_symlinks_outside { Links::Anywhere } else { Links::Inside },
+            network: if self.offline { Network::Forbidden } else { Network::Allowed },
         }
     }
 }
