@@ -23,8 +23,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "compare",
         &[
+            "tensor",
             "numerics",
             "reductions",
+            "source",
             "kernels",
             "checkpoint",
             "roles",

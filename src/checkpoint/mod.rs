@@ -48,6 +48,9 @@ pub struct Encoding {
     pub name: String,
     /// The elements in row-major order as [`TensorEntry::dtype`], from byte 0 on.
     pub elements: Arc<dyn Source>,
+    /// Where the form rounds to levels: of every element the lowest and the highest value that its stored level stands
+    /// for, in the layout of `elements` (infinite at the outermost levels). S0 holds a source against them.
+    pub cells: Option<[Arc<dyn Source>; 2]>,
 }
 
 impl TensorEntry {
