@@ -14,6 +14,7 @@ pub mod roles;
 pub mod stream;
 pub mod canonical;
 pub mod align;
+pub mod transforms;
 pub mod measure;
 pub mod evidence;
 pub mod verdict;
