@@ -38,8 +38,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
+    ("evaluate", &["numerics", "compare"]),
     ("bench", &["tensor", "gpu", "reductions", "kernels"]),
-    ("report", &["tensor", "compare", "bench"]),
+    ("report", &["tensor", "compare", "evaluate", "bench"]),
     (
         "cli",
         &[
@@ -52,7 +53,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "checkpoint",
             "roles",
             "stream",
+            "evidence",
             "compare",
+            "evaluate",
             "bench",
             "report",
         ],
