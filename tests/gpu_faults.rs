@@ -30,7 +30,7 @@ fn moments_with(
     replace: &'static str,
 ) -> Option<Result<cognate::reductions::PairMoments, Error>> {
     let gpu = software()?;
-    Some(moments_on(gpu.with_edit("moments", Edit { name: "fault", find, replace })))
+    Some(moments_on(gpu.with_edit(&kernels::moments::KERNEL, &Edit { name: "fault", find, replace })))
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_dispatch_with_an_unused_binding_is_rejected() {
     // the automatic layout loses the binding, so that the host's list no longer fits
     let Some(gpu) = software() else { return };
     let edit = Edit { name: "fault", find: "let raw_b = raw_quad_b(quad);", replace: "let raw_b = raw_a;" };
-    let result = moments_on(gpu.with_edit("moments", edit));
+    let result = moments_on(gpu.with_edit(&kernels::moments::KERNEL, &edit));
     assert!(matches!(result, Err(Error::Dispatch { kernel: "moments", .. })), "{result:?}");
 }
 

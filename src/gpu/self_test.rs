@@ -26,6 +26,7 @@ pub static KERNEL: Kernel = Kernel {
         include_str!("../../shaders/shared/reduce.wgsl"),
         include_str!("../../shaders/self_test.wgsl"),
     ),
+    first_output: 2,
     params: Params::FIELDS,
     broken: &[
         Edit {
