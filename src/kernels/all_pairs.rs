@@ -64,7 +64,10 @@ fn on_gpu(gpu: &Gpu, a: &Matrix, b: &Matrix, ranking: Ranking, keep: Keep) -> Re
     let epilogue = if keeps { Epilogue::Store } else { Epilogue::Best };
     let (found, scores) = product(gpu, a, b, ranking, epilogue)?;
     let found = found.finish(scores, ranking);
-    gpu.recovering(|| check_again(gpu, a, b, ranking, &found))?;
+    gpu.recovering(|| {
+        check_bests(gpu, a, b, ranking, &found)?;
+        check_sampled_rows(gpu, a, b, ranking, &found)
+    })?;
     Ok(found)
 }
 
@@ -405,7 +408,7 @@ const SUMMED_NORMS: Range<f64> = 9.4e-10..7.2e16;
 const CHECKED_ROWS: usize = 1024;
 
 /// Every best score once more, on the host and from the rows themselves: GPUs find, the host says whether it is so.
-fn check_again(
+fn check_bests(
     gpu: &Gpu,
     a: &Matrix,
     b: &Matrix,
@@ -425,6 +428,39 @@ fn check_again(
                     return Err(gpu.canary(kernel, what, best.score, exact));
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// One row in this many meets all others again on the host.
+const RECHECK_EVERY: usize = 1024;
+/// Most rows of a product that do.
+const MAX_RECHECKED: usize = 8;
+
+/// All scores of some rows once more, on the host: a score that is too low would hide a partner.
+fn check_sampled_rows(
+    gpu: &Gpu,
+    a: &Matrix,
+    b: &Matrix,
+    ranking: Ranking,
+    found: &AllPairs,
+) -> Result<(), gpu::Error> {
+    let kernel = gemm::kernel(gpu.tier(), Epilogue::Best);
+    let n_cols = a.n_cols.min(b.n_cols);
+    // two backends, each within the bound
+    let bound = error_bound(gpu.tier(), n_cols) + error_bound(Tier::Tile, n_cols);
+    let n_sampled = a.n_rows.div_ceil(RECHECK_EVERY).min(MAX_RECHECKED);
+    let sampled: Vec<usize> = (0..n_sampled).map(|index| index * a.n_rows / n_sampled).collect();
+    let rows = taken(a, n_cols, sampled.iter().copied());
+    let wanted = Cpu::detect().all_pairs(&rows, b, ranking, Keep::Partners).rows;
+    for (row, wanted) in sampled.into_iter().zip(wanted) {
+        let Some(best) = found.rows.get(row) else { continue };
+        let is_near = |found: f32, wanted: f32| (f64::from(found) - f64::from(wanted)).abs() <= bound;
+        let is_same = best.index.is_some() == wanted.index.is_some();
+        if !(is_same && is_near(best.score, wanted.score) && is_near(best.second, wanted.second)) {
+            let (found, wanted) = (format!("{best:?}"), format!("{wanted:?}"));
+            return Err(gpu.canary(kernel, "recomputed row", found, wanted));
         }
     }
     Ok(())

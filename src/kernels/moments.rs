@@ -121,14 +121,15 @@ pub(crate) fn finish(
     a: Elements<'_>,
     b: Elements<'_>,
 ) -> Result<PairMoments, gpu::Error> {
-    if let (Some(step), Some(a), Some(b)) = (begun.0, Operand::new(a), Operand::new(b)) {
-        if let Ok(blocks) = step.finish(gpu, &a, &b) {
+    let mut begun = begun.0;
+    gpu.recovering(|| match (begun.take(), Operand::new(a), Operand::new(b)) {
+        (Some(step), Some(a), Some(b)) => {
             let mut total = PairMoments::default();
-            blocks.iter().for_each(|block| total.add(block));
-            return Ok(total);
+            step.finish(gpu, &a, &b)?.iter().for_each(|block| total.add(block));
+            Ok(total)
         }
-    }
-    on_gpu(gpu, a, b)
+        _ => on_gpu(gpu, a, b),
+    })
 }
 
 /// One upload of both runs and its dispatch.
