@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::hint::black_box;
 
 use super::timing::measure;
-use super::{Device, Options, Peak, Timing, Unit, noise};
+use super::{Device, Options, Peak, Timing, Unit, gpu_peaks, noise};
 use crate::kernels::Backend;
 
 /// f32 values of the buffer that is read: 512 MiB, more than any cache.
@@ -13,9 +13,12 @@ const READ_VALUES: usize = 128 << 20;
 /// Rounds of the arithmetic probe: some milliseconds.
 const FMA_ROUNDS: u64 = 2_000_000;
 
-/// Measured peaks; none for a device without probes.
+/// Measured peaks.
 pub(super) fn peaks(device: &Device<'_>, options: &Options, progress: &dyn Fn(&str)) -> Vec<Peak> {
-    let Backend::Cpu(cpu) = device.backend else { return Vec::new() };
+    let cpu = match device.backend {
+        Backend::Cpu(cpu) => cpu,
+        Backend::Gpu(gpu) => return gpu_peaks::peaks(gpu, options),
+    };
     progress(&format!("{} peaks", device.name));
     let (flop, _) = cpu.fma_probe(1);
     let fma = infallible(measure(options, || {

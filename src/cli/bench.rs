@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::args::{Bench as Args, ShortFormat};
 use super::output::Sink;
 use super::screen::Screen;
-use super::{exit, failure};
+use super::{backend, exit, failure};
 use crate::bench::{self, Options, SHAPES, Shape};
 use crate::cpu::Cpu;
-use crate::gpu::{self, Api, Choice, Gpu};
+use crate::gpu::{self, Api};
 use crate::kernels::Backend;
 use crate::report::wire::{Bench, Failure};
 use crate::report::{json, terminal};
@@ -89,7 +89,7 @@ fn this_cpu() -> Opened {
 }
 
 fn named(name: &str) -> Result<Opened, Box<Failure>> {
-    let gpu = Gpu::open(&Choice::Named(name.to_owned())).map_err(|error| failure::of_gpu(&error))?;
+    let gpu = backend::opened(&backend::named(name)).map_err(|error| failure::of_gpu(&error))?;
     let facts = gpu.facts();
     Ok(Opened {
         name: facts.name,

@@ -98,7 +98,7 @@ pub(super) fn on_either(
 ) -> Result<Comparison, Box<Failure>> {
     let on = |chosen: &Chosen| {
         compare::compare(&chosen.backend, left, right, options, progress).map(|mut done| {
-            done.throughput.chosen.clone_from(&chosen.why);
+            done.throughput.chosen = chosen.story();
             done
         })
     };

@@ -290,10 +290,12 @@ fn reading_ahead_gives_what_the_workers_give() {
     };
     let done = Done::new(&|_| ());
     let in_parallel = workers::run(&walks, &tasks, &meter, &done, add).unwrap();
-    let ahead = ahead::run(&walks, &tasks, &meter, &done, |total: &mut PairMoments, idx, sides| {
+    let start = |_: usize, _: &[Vec<u8>; 2]| ();
+    let finish = |total: &mut PairMoments, idx: usize, (): (), sides: &[Vec<u8>; 2]| {
         add(total, idx, sides);
         Ok(())
-    });
+    };
+    let ahead = ahead::run(&walks, &tasks, &meter, &done, ahead::Steps { start, finish });
     assert_eq!(ahead.unwrap(), in_parallel);
 }
 
