@@ -69,6 +69,7 @@ pub(super) fn open(
         config: None,
         vocabulary: None,
         notes: read.notes,
+        adapter: None,
     })
 }
 

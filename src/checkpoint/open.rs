@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::folder::{self, Contents};
 use super::safetensors::{self, Admitted};
-use super::{Checkpoint, Config, Error, Limits, Note, index, sidecar};
+use super::{Checkpoint, Config, Error, Limits, Note, adapter, index, quantised, sidecar};
 use crate::source::{Boundary, HubCache, LocalFile, Location, Source, resolve_with};
 
 /// Opens a file, folder, index or cached model id and validates everything but the values.
@@ -14,6 +14,27 @@ use crate::source::{Boundary, HubCache, LocalFile, Location, Source, resolve_wit
 /// The first rule that is broken, with file, tensor, byte, found, wanted and a hint.
 pub fn open(reference: &str, limits: &Limits) -> Result<Checkpoint, Error> {
     open_with(reference, limits, &HubCache::from_environment())
+}
+
+/// As [`open`]; an adapter is laid over `base`, or else over the model that it names, if that is in the local Hub cache.
+/// Without any, the changes that it makes are its tensors ([`Adapter::is_delta`]).
+///
+/// # Errors
+/// As [`open`], of the adapter or of its base.
+pub fn open_over(reference: &str, base: Option<&str>, limits: &Limits) -> Result<Checkpoint, Error> {
+    let cache = HubCache::from_environment();
+    let checkpoint = open_with(reference, limits, &cache)?;
+    let Some(adapter) = checkpoint.adapter.clone() else { return Ok(checkpoint) };
+    // what an adapter names is another's text: looked up in the cache, never as a path
+    let named = adapter.base.as_ref().map(|name| format!("hf://{name}"));
+    let base = match (base, named) {
+        (Some(base), _) => Some(open_with(base, limits, &cache)?),
+        (None, Some(named)) if resolve_with(&named, &cache).is_ok() => {
+            Some(open_with(&named, limits, &cache)?)
+        }
+        _ => None,
+    };
+    adapter::lay_over(checkpoint, adapter, base)
 }
 
 /// As [`open`], with the Hub cache named by the caller.
@@ -96,6 +117,7 @@ fn single(path: &Path, limits: &Limits) -> Result<Checkpoint, Error> {
         config: None,
         vocabulary: None,
         notes,
+        adapter: None,
     })
 }
 
@@ -111,6 +133,8 @@ fn finish(
     if let Some(config) = &mut checkpoint.config {
         compare_with_shapes(config, &checkpoint.tensors, &mut checkpoint.notes);
     }
+    quantised::decode_groups(&mut checkpoint);
+    checkpoint.adapter = sidecar::adapter(contents, boundary)?;
     checkpoint.vocabulary = sidecar::vocabulary(contents, boundary, &mut checkpoint.notes)?;
     Ok(checkpoint)
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::folder::Contents;
-use super::{Config, Error, Note, Vocabulary, config, json, vocabulary};
+use super::{Adapter, Config, Error, Note, Quantisation, Vocabulary, config, json, vocabulary};
 use crate::source::{Boundary, Fault, LocalFile, Source, grouped};
 
 /// Longest config that is read; published ones stay below 1 MB.
@@ -61,8 +61,33 @@ pub(super) fn config(
         return Ok(None);
     }
     let (_, text) = read_text(&path, boundary, MAX_CONFIG_BYTES, "CT-CONFIG")?;
-    let config = config::parse(&text, notes).map_err(|fault| fault.in_file(&path))?;
+    let mut config = config::parse(&text, notes).map_err(|fault| fault.in_file(&path))?;
+    if config.quantisation == Quantisation::default() {
+        config.quantisation = quantisation(contents, boundary)?;
+    }
     Ok(Some(config))
+}
+
+/// Where old writers of GPTQ put what now stands in the config.
+fn quantisation(contents: &Contents, boundary: &Boundary) -> Result<Quantisation, Error> {
+    let path = contents.folder.join("quantize_config.json");
+    if path.symlink_metadata().is_err() {
+        return Ok(Quantisation::default());
+    }
+    let (_, text) = read_text(&path, boundary, MAX_CONFIG_BYTES, "CT-CONFIG")?;
+    Ok(config::parse_quantisation(&text).unwrap_or_default())
+}
+
+/// The config of an adapter, where the weights are one.
+pub(super) fn adapter(contents: &Contents, boundary: &Boundary) -> Result<Option<Adapter>, Error> {
+    let path = contents.folder.join("adapter_config.json");
+    let is_adapter = contents.safetensors.iter().any(|name| name == "adapter_model.safetensors")
+        && !contents.safetensors.iter().any(|name| name == "model.safetensors");
+    if !is_adapter || path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let (_, text) = read_text(&path, boundary, MAX_CONFIG_BYTES, "AD-CONFIG")?;
+    Ok(Some(super::adapter::parse(&text).map_err(|fault| fault.in_file(&path))?))
 }
 
 /// The vocabulary beside the weights, if there is one: `tokenizer.json`, `vocab.json` or `vocab.txt`.
