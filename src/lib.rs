@@ -18,6 +18,7 @@ pub mod measure;
 pub mod evidence;
 pub mod verdict;
 pub mod compare;
+pub mod convert;
 pub mod bench;
 pub mod report;
 pub mod cli;

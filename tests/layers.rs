@@ -38,6 +38,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
+    ("convert", &["tensor", "checkpoint", "roles", "stream", "canonical"]),
     ("bench", &["tensor", "gpu", "reductions", "kernels"]),
     ("report", &["tensor", "compare", "bench"]),
     (
@@ -53,6 +54,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "roles",
             "stream",
             "compare",
+            "convert",
             "bench",
             "report",
         ],

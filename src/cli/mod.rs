@@ -4,11 +4,13 @@ mod args;
 mod backend;
 mod bench;
 mod compare;
+mod convert_weights;
 mod devices;
 mod exit;
 mod failure;
 mod gate;
 mod inspect;
+mod new_file;
 mod output;
 mod pairs;
 mod panics;
@@ -59,6 +61,7 @@ fn dispatch(cli: &Cli, screen: &Screen) -> Result<u8, Box<Failure>> {
     match &cli.verb {
         Verb::Compare(args) => compare::run(args, screen),
         Verb::Inspect(args) => inspect::run(args, screen),
+        Verb::ConvertWeights(args) => convert_weights::run(args, screen),
         Verb::Devices(args) => devices::run(args, screen),
         Verb::Bench(args) => bench::run(args, screen),
         Verb::Schema(args) => {
