@@ -177,7 +177,7 @@ impl Default for Limits {
             max_header_bytes: 64 << 20,
             max_tensors: 1_000_000,
             links: Links::Inside,
-            network: Network::Allowed,
+            network: Network::Forbidden,
         }
     }
 }
