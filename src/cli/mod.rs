@@ -6,10 +6,12 @@ mod bench;
 mod compare;
 mod convert_weights;
 mod devices;
+mod evaluate;
 mod exit;
 mod failure;
 mod gate;
 mod inspect;
+mod models;
 mod new_file;
 mod output;
 mod pairs;
@@ -60,6 +62,7 @@ fn run(words: &[OsString]) -> u8 {
 fn dispatch(cli: &Cli, screen: &Screen) -> Result<u8, Box<Failure>> {
     match &cli.verb {
         Verb::Compare(args) => compare::run(args, screen),
+        Verb::Evaluate(args) => evaluate::run(args, screen),
         Verb::Inspect(args) => inspect::run(args, screen),
         Verb::ConvertWeights(args) => convert_weights::run(args, screen),
         Verb::Devices(args) => devices::run(args, screen),
