@@ -117,7 +117,7 @@ pub(super) fn find_four_bit(stem: &str, pieces: &Pieces<'_>, _: &Quantisation) -
     let layout = Layout {
         n_elements,
         order: CodeOrder::HighHalfFirst,
-        ..Layout::matrix(n_blocks, state.blocksize, 4, state.blocksize, Levels::of(&levels))
+        ..Layout::matrix(n_blocks, state.blocksize, 4, state.blocksize, Arc::new(Levels::of(&levels)))
     };
     let twice = if nested.is_some() { ", scales quantised too" } else { "" };
     let mut names = ["", ".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map"].map(of).to_vec();

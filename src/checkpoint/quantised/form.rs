@@ -19,14 +19,20 @@ pub(super) struct Layout {
     pub order: CodeOrder,
     /// Columns that share a step.
     pub group_cols: u64,
-    pub levels: Levels,
+    pub levels: Arc<Levels>,
     /// Relative error that the type of the stored steps may have left: the writer rounded by steps of full width.
     pub step_rounding: f32,
 }
 
 impl Layout {
     /// A full matrix with `LowFirst` codes.
-    pub(super) fn matrix(n_rows: u64, n_cols: u64, n_bits: u32, group_cols: u64, levels: Levels) -> Layout {
+    pub(super) fn matrix(
+        n_rows: u64,
+        n_cols: u64,
+        n_bits: u32,
+        group_cols: u64,
+        levels: Arc<Levels>,
+    ) -> Layout {
         Layout {
             n_rows,
             n_cols,

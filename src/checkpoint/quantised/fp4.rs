@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::Quantisation;
 use super::form::{Form, Found, Layout, Rows, code_span};
-use super::levels::{E2M1, Levels};
+use super::levels::Levels;
 use super::piece::{Piece, Pieces, SCALES, to_usize};
 use crate::source::Error;
 use crate::tensor::Dtype;
@@ -55,7 +55,7 @@ pub(super) fn find_mxfp4(stem: &str, pieces: &Pieces<'_>, _: &Quantisation) -> R
         says: "mxfp4, groups of 32".to_owned(),
         members: vec![codes.idx, scales.idx],
         form: Arc::new(Fp4 {
-            layout: Layout::matrix(n_rows, n_cols, 4, 32, Levels::of(&E2M1)),
+            layout: Layout::matrix(n_rows, n_cols, 4, 32, Levels::e2m1()),
             codes,
             scales,
             overall: Overall::Exponents,
@@ -101,7 +101,7 @@ fn nvfp4(
         says: format!("nvfp4, groups of {}", n_cols.div_ceil(n_groups)),
         members,
         form: Arc::new(Fp4 {
-            layout: Layout::matrix(n_rows, n_cols, 4, 16, Levels::of(&E2M1)),
+            layout: Layout::matrix(n_rows, n_cols, 4, 16, Levels::e2m1()),
             codes,
             scales,
             overall: meaning(overall),

@@ -45,8 +45,12 @@ pub(super) fn find(stem: &str, pieces: &Pieces<'_>, config: &Quantisation) -> Re
     if scale_outs != n_outs {
         return Err(format!("scales are for {scale_outs} outputs, codes for {n_outs}"));
     }
-    let bits = (1..=8_u64).find(|bits| (n_outs * bits).div_ceil(32) == zero_words);
-    let Some(bits) = bits.filter(|bits| matches!(bits, 2 | 3 | 4 | 8)) else {
+    // few outputs leave the width open, which the inputs then tell, where their order is stored
+    let holds =
+        |n: u64, bits: u64, n_words: u64| n.checked_mul(bits).is_some_and(|n| n.div_ceil(32) == n_words);
+    let fits_inputs = |bits: u64| g_idx.as_ref().is_none_or(|g_idx| holds(g_idx.n_elements(), bits, n_words));
+    let widths = || [4, 8, 2, 3].into_iter().filter(|bits| holds(n_outs, *bits, zero_words));
+    let Some(bits) = widths().find(|bits| fits_inputs(*bits)).or_else(|| widths().next()) else {
         return Err(format!(
             "{zero_words} words of zero points for {n_outs} outputs fit no width of 2, 3, 4 or 8 bits"
         ));

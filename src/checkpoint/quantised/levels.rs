@@ -1,5 +1,11 @@
 //! Values that codes stand for, and the midpoints between them.
 
+use std::sync::{Arc, OnceLock};
+
+use crate::cpu::Cpu;
+use crate::reductions::Elements;
+use crate::tensor::Dtype;
+
 /// Level of every code, with the lowest and the highest value that is nearest to it.
 #[derive(Clone, Debug)]
 pub(super) struct Levels {
@@ -11,10 +17,39 @@ pub(super) struct Levels {
 }
 
 impl Levels {
-    /// Whole numbers of so many bits.
-    pub(super) fn whole(n_bits: u32) -> Levels {
-        let codes: Vec<f32> = (0..1_u16 << n_bits).map(f32::from).collect();
-        Levels { is_whole: true, ..Levels::of(&codes) }
+    /// Whole numbers of so many bits, at most 8; one table for all tensors.
+    pub(super) fn whole(n_bits: u32) -> Arc<Levels> {
+        static WHOLE: [OnceLock<Arc<Levels>>; 9] = [const { OnceLock::new() }; 9];
+        let n_bits = n_bits.min(8);
+        let made = WHOLE[n_bits as usize].get_or_init(|| {
+            let codes: Vec<f32> = (0..1_u16 << n_bits).map(f32::from).collect();
+            Arc::new(Levels { is_whole: true, ..Levels::of(&codes) })
+        });
+        Arc::clone(made)
+    }
+
+    /// Those of E2M1.
+    pub(super) fn e2m1() -> Arc<Levels> {
+        static MADE: OnceLock<Arc<Levels>> = OnceLock::new();
+        Arc::clone(MADE.get_or_init(|| Arc::new(Levels::of(&E2M1))))
+    }
+
+    /// Those of an 8-bit float.
+    pub(super) fn float8(dtype: Dtype) -> Arc<Levels> {
+        static MADE: [OnceLock<Arc<Levels>>; 4] = [const { OnceLock::new() }; 4];
+        let made = match dtype {
+            Dtype::F8E4m3 => &MADE[0],
+            Dtype::F8E5m2 => &MADE[1],
+            Dtype::F8E4m3Fnuz => &MADE[2],
+            _ => &MADE[3],
+        };
+        let make = || {
+            let codes: Vec<u8> = (0..=255).collect();
+            let mut values = [0.0; 256];
+            Cpu::portable().decode(Elements { dtype, bytes: &codes }, &mut values);
+            Arc::new(Levels::of(&values))
+        };
+        Arc::clone(made.get_or_init(make))
     }
 
     /// The levels of codes 0, 1, …, at most 256 of them; those that are not finite have no cell.
@@ -39,7 +74,7 @@ impl Levels {
 }
 
 /// Levels of the four-bit float E2M1 (OCP Microscaling Formats 1.0, 5.3.3), codes 8 to 15 negative.
-pub(super) const E2M1: [f32; 16] =
+const E2M1: [f32; 16] =
     [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0];
 
 #[cfg(test)]

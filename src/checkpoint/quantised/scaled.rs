@@ -10,8 +10,6 @@ use super::Quantisation;
 use super::form::{Form, Found, Layout, Rows};
 use super::levels::Levels;
 use super::piece::{Piece, Pieces, SCALES, rounding_of, to_usize};
-use crate::cpu::Cpu;
-use crate::reductions::Elements;
 use crate::source::Error;
 use crate::tensor::Dtype;
 
@@ -104,14 +102,8 @@ pub(super) fn find(name: &str, pieces: &Pieces<'_>, config: &Quantisation) -> Re
 }
 
 /// Values of the 256 codes; those of int8 counted from −128 on.
-pub(super) fn levels(dtype: Dtype) -> Levels {
-    if dtype == Dtype::I8 {
-        return Levels::whole(8);
-    }
-    let codes: Vec<u8> = (0..=255).collect();
-    let mut values = [0.0; 256];
-    Cpu::portable().decode(Elements { dtype, bytes: &codes }, &mut values);
-    Levels::of(&values)
+fn levels(dtype: Dtype) -> Arc<Levels> {
+    if dtype == Dtype::I8 { Levels::whole(8) } else { Levels::float8(dtype) }
 }
 
 /// How the scale lies over the weight, columns of a block, and both in words.
