@@ -20,6 +20,7 @@ pub mod evidence;
 pub mod verdict;
 pub mod compare;
 pub mod evaluate;
+pub mod convert;
 pub mod bench;
 pub mod report;
 pub mod cli;

@@ -9,6 +9,7 @@ mod classify;
 mod decode;
 mod fp8;
 mod moments;
+mod packed;
 mod panels;
 mod partners;
 mod permuted_traces;
@@ -18,6 +19,8 @@ mod row_dots;
 mod simd;
 #[cfg(test)]
 mod tests;
+
+pub use packed::{CodeOrder, scale_codes, scale_levels, unpack_codes};
 
 use crate::reductions::{AllPairs, ClassCounts, Elements, Keep, PairMoments, Ranking, RowDots};
 use crate::tensor::{BlockType, Matrix};
