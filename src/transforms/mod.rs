@@ -37,7 +37,7 @@ pub use dense::Dense;
 pub use model::{Heads, LooseTensor, Mlp, Model, StoredTensor};
 pub use read::{MAX_ELEMENTS, read};
 pub use together::Clothes;
-pub use write::write;
+pub use write::{remove, write};
 
 /// Why a transform cannot be made of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
