@@ -20,6 +20,7 @@ pub mod evidence;
 pub mod verdict;
 pub mod compare;
 pub mod attacks;
+pub mod evaluate;
 pub mod bench;
 pub mod report;
 pub mod cli;
