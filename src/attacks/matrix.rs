@@ -29,7 +29,9 @@ impl Outcome {
     /// Of a verdict; None where the comparison failed.
     #[must_use]
     pub fn of(kind: Kind, verdict: Option<WeightsVerdict>) -> Outcome {
-        use WeightsVerdict::{CommonOrigin, Derived, Identical, Inconclusive, NoEvidence, PartlyDerived, Requantised};
+        use WeightsVerdict::{
+            CommonOrigin, Derived, Identical, Inconclusive, NoEvidence, PartlyDerived, Requantised,
+        };
         match (kind, verdict) {
             (_, Some(Inconclusive)) => Outcome::Inconclusive,
             (Kind::Related, Some(Identical | Requantised | Derived | PartlyDerived)) => Outcome::Held,

@@ -58,7 +58,9 @@ mod tests {
     #[test]
     fn values_land_on_the_grid_of_e4m3() {
         // OCP 8-bit floating point specification 1.0, table 2: smallest subnormal 2⁻⁹, 1.125 is one step above 1
-        for (value, wanted) in [(1.06, 1.0), (1.07, 1.125), (0.0012, 1.0 / 512.0), (500.0, 448.0), (-3.1, -3.0)] {
+        for (value, wanted) in
+            [(1.06, 1.0), (1.07, 1.125), (0.0012, 1.0 / 512.0), (500.0, 448.0), (-3.1, -3.0)]
+        {
             assert_eq!(e4m3(value), wanted, "{value}");
         }
     }

@@ -36,7 +36,8 @@ pub(super) fn upcycle(model: &mut Model, rng: &mut Rng) -> Result<(), NotApplica
         for (part, word) in [(Part::Gate, "w1"), (Part::Up, "w3"), (Part::Down, "w2")] {
             let dense = mlp.role(part, false);
             let Some(matrix) = model.parts.remove(&dense) else { continue };
-            let Some(at) = model.stored.iter().position(|tensor| tensor.rows.first().is_some_and(|r| r.0 == dense))
+            let Some(at) =
+                model.stored.iter().position(|tensor| tensor.rows.first().is_some_and(|r| r.0 == dense))
             else {
                 continue;
             };

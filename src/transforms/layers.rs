@@ -20,7 +20,8 @@ pub(super) fn renumber(model: &mut Model, kept: &[u32]) -> Result<(), NotApplica
     let mut loose: Vec<LooseTensor> =
         model.loose.iter().filter(|tensor| first_number(&tensor.name).is_none()).cloned().collect();
     for (new, old) in (0_u32..).zip(kept) {
-        for (role, matrix) in model.parts.iter().filter(|(role, _)| is_own(role) && role.layer == Some(*old)) {
+        for (role, matrix) in model.parts.iter().filter(|(role, _)| is_own(role) && role.layer == Some(*old))
+        {
             parts.insert(Role { layer: Some(new), ..*role }, matrix.clone());
         }
         for tensor in model.stored.iter().filter(|tensor| of_layer(tensor) == Some(*old)) {

@@ -1,8 +1,8 @@
 //! T13: half of the layers used twice, as depth up-scaling does (Kim et al. 2023, SOLAR). Function changed.
 
+use super::NotApplicable;
 use super::layers::renumber;
 use super::model::Model;
-use super::NotApplicable;
 use crate::numerics::Rng;
 
 /// A run of ⌈L/2⌉ layers, where it starts chosen by the seed, stands twice: [0 … end) and then [start … L).

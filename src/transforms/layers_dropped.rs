@@ -1,8 +1,8 @@
 //! T12: a quarter of the layers taken out. Function changed.
 
+use super::NotApplicable;
 use super::layers::renumber;
 use super::model::Model;
-use super::NotApplicable;
 use crate::numerics::Rng;
 
 /// Drops ⌈L/4⌉ layers chosen by the seed; the others close the gaps.

@@ -34,7 +34,8 @@ pub(super) fn merge(
     let of_other = (1.0 - share) / others.len() as f64;
     for (role, matrix) in &mut model.parts {
         let mixed = |at: usize, value: f64| {
-            let rest: f64 = others.iter().filter_map(|other| other.parts.get(role)).map(|o| o.values[at]).sum();
+            let rest: f64 =
+                others.iter().filter_map(|other| other.parts.get(role)).map(|o| o.values[at]).sum();
             share * value + of_other * rest
         };
         let values = matrix.values.iter().enumerate().map(|(at, &value)| mixed(at, value)).collect();

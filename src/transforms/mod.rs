@@ -168,11 +168,7 @@ pub const VARIANTS: &[Variant] = &[
     changed("T16", "merge-3-5", Change::Merge { share: 0.05, n_models: 3 }),
     kept("T17", "experts-8", Change::Experts),
     changed("T18", "together-int8-renamed", Change::Together { bits: 8, clothes: Clothes::Renamed }),
-    changed(
-        "T18",
-        "together-int4-fused",
-        Change::Together { bits: 4, clothes: Clothes::FusedAndResharded },
-    ),
+    changed("T18", "together-int4-fused", Change::Together { bits: 4, clothes: Clothes::FusedAndResharded }),
 ];
 
 /// A transformed model.

@@ -160,7 +160,8 @@ impl Model {
         };
         let count = |n: Option<u64>| n.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
         let unknown = NotApplicable("the number of heads is not known");
-        let (Some(n_heads), Some(n_groups)) = (count(self.graph.n_heads), count(self.graph.n_kv_heads)) else {
+        let (Some(n_heads), Some(n_groups)) = (count(self.graph.n_heads), count(self.graph.n_kv_heads))
+        else {
             return Err(unknown);
         };
         let fits = q.is_multiple_of(n_heads)

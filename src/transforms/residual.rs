@@ -45,8 +45,17 @@ fn touch(role: &Role) -> Result<Touch, NotApplicable> {
     let weight_or_bias = |weight, bias| if role.is_bias { bias } else { weight };
     Ok(match role.part {
         Part::Embed | Part::Pos | Part::TokenType => Touch::Reads,
-        Part::Q | Part::K | Part::V | Part::Gate | Part::Up | Part::Router | Part::SharedExpertGate
-        | Part::Head | Part::Pooler | Part::QA | Part::KvA => weight_or_bias(Touch::Reads, Touch::Apart),
+        Part::Q
+        | Part::K
+        | Part::V
+        | Part::Gate
+        | Part::Up
+        | Part::Router
+        | Part::SharedExpertGate
+        | Part::Head
+        | Part::Pooler
+        | Part::QA
+        | Part::KvA => weight_or_bias(Touch::Reads, Touch::Apart),
         Part::O | Part::Down => weight_or_bias(Touch::Writes, Touch::Shift),
         // its output is read by the tied token table, whose columns move
         Part::HeadTransform => weight_or_bias(Touch::Both, Touch::Shift),
@@ -66,12 +75,17 @@ fn touch(role: &Role) -> Result<Touch, NotApplicable> {
         | Part::KvANorm
         | Part::KB
         | Part::VB => Touch::Apart,
-        _ => return Err(NotApplicable("some tensors may touch the residual stream in ways that are not known")),
+        _ => {
+            return Err(NotApplicable(
+                "some tensors may touch the residual stream in ways that are not known",
+            ));
+        }
     })
 }
 
 /// Whether the norms subtract a mean, as far as biases tell.
 pub(super) fn subtracts_mean(model: &Model) -> bool {
-    let is_norm = |role: &Role| matches!(role.part, Part::Norm1 | Part::Norm1b | Part::Norm2 | Part::FinalNorm);
+    let is_norm =
+        |role: &Role| matches!(role.part, Part::Norm1 | Part::Norm1b | Part::Norm2 | Part::FinalNorm);
     model.parts.keys().any(|role| role.is_bias && is_norm(role))
 }

@@ -16,8 +16,7 @@ pub(super) fn permute(model: &mut Model, rng: &mut Rng) -> Result<(), NotApplica
     let width = model.parts.get(&embed).map(|table| table.n_cols).ok_or(NotApplicable("no token table"))?;
     let order = permutation(width, rng);
     let flips = !subtracts_mean(model);
-    let signs: Vec<f64> =
-        (0..width).map(|_| if flips && rng.below(2) == 1 { -1.0 } else { 1.0 }).collect();
+    let signs: Vec<f64> = (0..width).map(|_| if flips && rng.below(2) == 1 { -1.0 } else { 1.0 }).collect();
     for (role, touch) in touches {
         let reads = matches!(touch, Touch::Reads | Touch::Both);
         let writes = matches!(touch, Touch::Writes | Touch::Both | Touch::Gain | Touch::Shift);

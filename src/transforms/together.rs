@@ -1,9 +1,7 @@
 //! T18: T1 to T5, T9 and T10 one after the other. What does not apply to a graph is left out of the chain.
 
 use super::model::Model;
-use super::{
-    NotApplicable, container, grids, heads, mlp_units, residual_basis, residual_order, unit_scales,
-};
+use super::{NotApplicable, container, grids, heads, mlp_units, residual_basis, residual_order, unit_scales};
 use crate::numerics::Rng;
 
 /// How the disguised model is stored.
@@ -19,7 +17,12 @@ pub enum Clothes {
 ///
 /// # Errors
 /// Not even MLP units can be permuted.
-pub(super) fn apply(model: &mut Model, bits: u32, clothes: Clothes, rng: &mut Rng) -> Result<(), NotApplicable> {
+pub(super) fn apply(
+    model: &mut Model,
+    bits: u32,
+    clothes: Clothes,
+    rng: &mut Rng,
+) -> Result<(), NotApplicable> {
     let steps: [fn(&mut Model, &mut Rng) -> Result<(), NotApplicable>; 4] =
         [unit_scales::rescale, heads::permute, residual_order::permute, residual_basis::rotate];
     mlp_units::permute(model, rng)?;

@@ -59,7 +59,9 @@ pub(super) fn rescale(model: &mut Model, rng: &mut Rng) -> Result<(), NotApplica
         n_scaled += 1;
     }
     if n_scaled == 0 {
-        return Err(NotApplicable("no unit may be rescaled: the activation is not homogeneous and heads are unknown"));
+        return Err(NotApplicable(
+            "no unit may be rescaled: the activation is not homogeneous and heads are unknown",
+        ));
     }
     Ok(())
 }

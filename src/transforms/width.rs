@@ -1,8 +1,8 @@
 //! T14: part of the hidden units of every MLP. Function changed.
 
+use super::NotApplicable;
 use super::mlp_units::reorder;
 use super::model::Model;
-use super::NotApplicable;
 use crate::numerics::Rng;
 use crate::roles::{Expert, Part};
 

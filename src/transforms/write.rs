@@ -61,7 +61,8 @@ pub fn write(model: &Model, folder: &Path) -> Result<(), Error> {
 /// # Errors
 /// The system refuses.
 pub fn remove(folder: &Path) -> Result<(), Error> {
-    let failed = |cause: std::io::Error| Error::Write { path: folder.to_path_buf(), cause: cause.to_string() };
+    let failed =
+        |cause: std::io::Error| Error::Write { path: folder.to_path_buf(), cause: cause.to_string() };
     fs::remove_dir_all(folder).map_err(failed)
 }
 

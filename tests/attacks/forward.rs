@@ -89,8 +89,11 @@ fn attention(model: &Model, h: &Dense, layer: u32, is_rotary: bool) -> Dense {
             let scores: Vec<f64> = (0..=at).map(score).collect();
             let total: f64 = scores.iter().sum();
             for row in 0..head_rows {
-                let value: f64 =
-                    scores.iter().enumerate().map(|(other, s)| s * v.at(other, group * head_rows + row)).sum();
+                let value: f64 = scores
+                    .iter()
+                    .enumerate()
+                    .map(|(other, s)| s * v.at(other, group * head_rows + row))
+                    .sum();
                 mixed.row_mut(at)[head * head_rows + row] = value / total;
             }
         }
