@@ -1,7 +1,6 @@
 //! Makes the transformed models and compares them.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
@@ -28,6 +27,19 @@ pub struct Settings {
     pub options: Options,
     /// Limits of reading.
     pub limits: Limits,
+}
+
+impl Settings {
+    /// Transformed models of a run on `n_models`, those that turn out not to apply among them.
+    #[must_use]
+    pub fn n_transformed(&self, n_models: usize) -> usize {
+        self.variants().count() * n_models * usize::try_from(self.n_seeds).unwrap_or(usize::MAX)
+    }
+
+    fn variants(&self) -> impl Iterator<Item = usize> {
+        let is_chosen = |variant: &Variant| self.only.iter().any(|word| variant.is_called(word));
+        (0..VARIANTS.len()).filter(move |&at| self.only.is_empty() || is_chosen(&VARIANTS[at]))
+    }
 }
 
 /// Failure of the whole run. A comparison that fails is a case.
@@ -60,7 +72,7 @@ struct Job {
 /// What became of a job: its cases, or why it does not apply.
 type Done = Result<Vec<Case>, NotApplied>;
 
-/// Runs the whole matrix; `progress` gets the transformed models done and to do.
+/// Runs the whole matrix; `progress` is called after each transformed model.
 ///
 /// # Errors
 /// A model cannot be opened or held in memory, or a folder cannot be written.
@@ -68,7 +80,7 @@ pub fn run(
     backend: &Backend,
     references: &[String],
     settings: &Settings,
-    progress: &(dyn Fn(u64, u64) + Sync),
+    progress: &(dyn Fn() + Sync),
 ) -> Result<Matrix, Error> {
     let temporary = tempfile::tempdir()?;
     let root = settings.keep.as_deref().unwrap_or(temporary.path());
@@ -90,23 +102,18 @@ pub fn run(
     let related_before = related(backend, &given, settings);
     let is_independent = |a: usize, b: usize| !related_before.contains(&(a.min(b), a.max(b)));
 
-    let chosen = |variant: &Variant| {
-        let is = |word: &String| word.eq_ignore_ascii_case(variant.code) || word == variant.name;
-        settings.only.is_empty() || settings.only.iter().any(is)
-    };
-    let variants = || (0..VARIANTS.len()).filter(|&at| chosen(&VARIANTS[at]));
-    let jobs: Vec<Job> = variants()
+    let jobs: Vec<Job> = settings
+        .variants()
         .flat_map(|variant| (0..n_given).map(move |model| (variant, model)))
         .flat_map(|(variant, model)| (0..settings.n_seeds).map(move |seed| Job { variant, model, seed }))
         .collect();
-    let n_done = AtomicU64::new(0);
     let work = |job: &Job| {
         let strangers: Vec<&Given> = (0..given.len())
             .filter(|&at| at != job.model && is_independent(at, job.model))
             .map(|at| &given[at])
             .collect();
         let done = one(backend, job, &given[job.model], &strangers, root, settings);
-        progress(n_done.fetch_add(1, Ordering::Relaxed) + 1, jobs.len() as u64);
+        progress();
         done
     };
     let is_small = |given: &Given| {

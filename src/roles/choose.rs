@@ -46,13 +46,15 @@ pub(super) fn family_of(
         let hits: Vec<(&Member<'_>, Hit)> =
             kinds.iter().filter_map(|member| Some((*member, hit(family, &member.name)?))).collect();
         let mixes = hits.iter().any(|(_, hit)| hit.layer.is_some() && is_mixer(hit.cut));
-        if !mixes || hits.len() * 2 < kinds.len() || !passes(family.gate, &hits, headers) {
+        let is_named = family.model_types.contains(&model_type);
+        // a family that the config names is not refused for matrices that lie the other way round
+        let fits = is_named || passes(family.gate, &hits, headers);
+        if !mixes || hits.len() * 2 < kinds.len() || !fits {
             continue;
         }
         let n_lines: usize =
             family.stacks.iter().flat_map(|stack| stack.rules).map(|rules| rules.len()).sum();
         let lines: HashSet<&str> = hits.iter().filter_map(|(member, _)| line(family, &member.name)).collect();
-        let is_named = family.model_types.contains(&model_type);
         let score = (hits.len(), is_named, usize::MAX - (n_lines - lines.len().min(n_lines)));
         if best.is_none_or(|(_, best)| score > best) {
             best = Some((family, score));

@@ -123,6 +123,14 @@ pub struct Variant {
     pub change: Change,
 }
 
+impl Variant {
+    /// Whether this is its code, in any case, or its name.
+    #[must_use]
+    pub fn is_called(&self, word: &str) -> bool {
+        word.eq_ignore_ascii_case(self.code) || word == self.name
+    }
+}
+
 const fn kept(code: &'static str, name: &'static str, change: Change) -> Variant {
     Variant { code, name, function: Function::Kept, change }
 }

@@ -9,7 +9,7 @@ use super::{Dense, Error};
 use crate::canonical::{self, CanonicalPart};
 use crate::checkpoint::{Checkpoint, TensorEntry};
 use crate::roles::{self, Assignment, Role};
-use crate::source::{Access, Links, Network, resolve};
+use crate::source::{Access, resolve};
 use crate::stream::{ReadMeter, read_rows};
 use crate::tensor::Dtype;
 
@@ -155,13 +155,7 @@ fn loose_tensor(checkpoint: &Checkpoint, entry: &TensorEntry, is_fixed: bool) ->
 
 /// A JSON file of the model's folder; None where it is missing or cannot be read.
 fn json_beside(checkpoint: &Checkpoint, name: &str) -> Option<Value> {
-    // what the model was opened through; the sidecars are no larger than what was read then
-    let place = resolve(&checkpoint.reference, &Access::from_environment(Links::Inside, Network::Allowed))
-        .ok()?
-        .place;
-    if !place.has(name).ok()? {
-        return None;
-    }
+    let place = resolve(&checkpoint.reference, &Access::default()).ok()?.place;
     let file = place.open(name).ok().filter(|file| file.size_bytes() <= MAX_JSON_BYTES)?;
     let mut bytes = vec![0; usize::try_from(file.size_bytes()).ok()?];
     file.read_at(0, &mut bytes).ok()?;
