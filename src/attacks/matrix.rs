@@ -21,6 +21,8 @@ pub enum Outcome {
     CommonOrigin,
     /// Undecided.
     Inconclusive,
+    /// An unrelated pair that is as undecided as the untouched models are: no word has changed.
+    UndecidedBefore,
     /// A related pair without evidence or without a result, an unrelated pair with a claim.
     Flipped,
 }
@@ -86,6 +88,8 @@ pub struct Tally {
     pub common_origin: u64,
     /// Undecided.
     pub inconclusive: u64,
+    /// Undecided, as the untouched models are.
+    pub undecided_before: u64,
     /// Flipped.
     pub flipped: u64,
 }
@@ -96,6 +100,7 @@ impl Tally {
             Outcome::Held => self.held += 1,
             Outcome::CommonOrigin => self.common_origin += 1,
             Outcome::Inconclusive => self.inconclusive += 1,
+            Outcome::UndecidedBefore => self.undecided_before += 1,
             Outcome::Flipped => self.flipped += 1,
         }
     }
@@ -103,7 +108,7 @@ impl Tally {
     /// All comparisons.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.held + self.common_origin + self.inconclusive + self.flipped
+        self.held + self.common_origin + self.inconclusive + self.undecided_before + self.flipped
     }
 }
 
@@ -172,9 +177,10 @@ impl Matrix {
         totals
     }
 
-    /// Comparisons whose verdict did not hold.
+    /// Comparisons whose verdict did not hold, those apart that the untouched models leave undecided too.
     pub fn failures(&self) -> impl Iterator<Item = &Case> {
-        self.cases.iter().filter(|case| case.outcome != Outcome::Held)
+        let holds = |case: &&Case| !matches!(case.outcome, Outcome::Held | Outcome::UndecidedBefore);
+        self.cases.iter().filter(holds)
     }
 }
 

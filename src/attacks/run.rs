@@ -1,5 +1,6 @@
 //! Makes the transformed models and compares them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -99,8 +100,8 @@ pub fn run(
         let checkpoint = Checkpoint { reference: drawn.name.clone(), ..opened(&folder, settings)? };
         given.push(Given { checkpoint, model: drawn });
     }
-    let related_before = related(backend, &given, settings);
-    let is_independent = |a: usize, b: usize| !related_before.contains(&(a.min(b), a.max(b)));
+    let before = untouched(backend, &given, settings);
+    let outcome_before = |a: usize, b: usize| before.get(&(a.min(b), a.max(b))).copied();
 
     let jobs: Vec<Job> = settings
         .variants()
@@ -108,9 +109,10 @@ pub fn run(
         .flat_map(|(variant, model)| (0..settings.n_seeds).map(move |seed| Job { variant, model, seed }))
         .collect();
     let work = |job: &Job| {
-        let strangers: Vec<&Given> = (0..given.len())
-            .filter(|&at| at != job.model && is_independent(at, job.model))
-            .map(|at| &given[at])
+        let strangers: Vec<(&Given, Outcome)> = (0..given.len())
+            .filter(|&at| at != job.model)
+            .filter_map(|at| Some((&given[at], outcome_before(at, job.model)?)))
+            .filter(|(_, outcome)| *outcome != Outcome::Flipped)
             .collect();
         let done = one(backend, job, &given[job.model], &strangers, root, settings);
         progress();
@@ -138,18 +140,22 @@ pub fn run(
         n_seeds: settings.n_seeds,
         cases,
         not_applied,
-        related_before: related_before.iter().map(|&(a, b)| (name(a), name(b))).collect(),
+        related_before: before
+            .iter()
+            .filter(|(_, outcome)| **outcome == Outcome::Flipped)
+            .map(|(&(a, b), _)| (name(a), name(b)))
+            .collect(),
     })
 }
 
-/// Pairs of given models that a comparison calls related as they are.
-fn related(backend: &Backend, given: &[Given], settings: &Settings) -> Vec<(usize, usize)> {
+/// What is said of the given models as they are, by pair.
+fn untouched(backend: &Backend, given: &[Given], settings: &Settings) -> BTreeMap<(usize, usize), Outcome> {
     let pairs = (0..given.len()).flat_map(|a| (a + 1..given.len()).map(move |b| (a, b)));
-    let is_related = |&(a, b): &(usize, usize)| {
+    let outcome = |(a, b): (usize, usize)| {
         let found = compared(backend, &given[a].checkpoint, &given[b].checkpoint, settings);
-        Outcome::of(Kind::Unrelated, verdict(&found)) == Outcome::Flipped
+        ((a, b), Outcome::of(Kind::Unrelated, verdict(&found)))
     };
-    pairs.filter(is_related).collect()
+    pairs.map(outcome).collect()
 }
 
 /// Makes one transformed model and compares it with its origin, with partners, and with strangers.
@@ -157,12 +163,12 @@ fn one(
     backend: &Backend,
     job: &Job,
     origin: &Given,
-    strangers: &[&Given],
+    strangers: &[(&Given, Outcome)],
     root: &Path,
     settings: &Settings,
 ) -> Result<Done, Error> {
     let variant = &VARIANTS[job.variant];
-    let partners: Vec<&Model> = strangers.iter().map(|other| &other.model).collect();
+    let partners: Vec<&Model> = strangers.iter().map(|(other, _)| &other.model).collect();
     let made = match transforms::apply(variant, &origin.model, &partners, job.seed) {
         Ok(made) => made,
         Err(transforms::NotApplicable(reason)) => {
@@ -178,9 +184,15 @@ fn one(
             let found = compared(backend, &other.checkpoint, &transformed, settings);
             case(job, &origin.checkpoint.reference, &other.checkpoint.reference, kind, &found)
         };
-        let others = strangers.iter().map(|other| {
-            let is_partner = made.partners.contains(&other.model.name);
-            against(other, if is_partner { Kind::Related } else { Kind::Unrelated })
+        let others = strangers.iter().map(|(other, before)| {
+            if made.partners.contains(&other.model.name) {
+                return against(other, Kind::Related);
+            }
+            let mut case = against(other, Kind::Unrelated);
+            if (case.outcome, *before) == (Outcome::Inconclusive, Outcome::Inconclusive) {
+                case.outcome = Outcome::UndecidedBefore;
+            }
+            case
         });
         std::iter::once(against(origin, Kind::Related)).chain(others).collect()
     });

@@ -70,6 +70,7 @@ pub fn attack_outcome_word(outcome: Outcome) -> &'static str {
         Outcome::Held => "held",
         Outcome::CommonOrigin => "common-origin",
         Outcome::Inconclusive => "inconclusive",
+        Outcome::UndecidedBefore => "undecided-before",
         Outcome::Flipped => "flipped",
     }
 }

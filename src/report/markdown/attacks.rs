@@ -14,18 +14,19 @@ pub fn attacks(matrix: &Matrix) -> String {
     push(&mut text, &format!("### Attack matrix: {}, {} seeds\n", models.join(", "), matrix.n_seeds));
     push(
         &mut text,
-        "| | transform | related: held | common origin | inconclusive | unrelated: false hits | inconclusive | not applicable |",
+        "| | transform | related: held | common origin | inconclusive | unrelated: false hits | inconclusive | as before | not applicable |",
     );
-    push(&mut text, "|---|---|---|---|---|---|---|---|");
+    push(&mut text, "|---|---|---|---|---|---|---|---|---|");
     let of = |n: u64, total: u64| if total == 0 { "–".to_owned() } else { format!("{n} of {total}") };
     let line = |code: &str, name: &str, related: Tally, unrelated: Tally, n_apart: u64| {
         format!(
-            "| {code} | {name} | {} | {} | {} | {} | {} | {n_apart} |",
+            "| {code} | {name} | {} | {} | {} | {} | {} | {} | {n_apart} |",
             of(related.held, related.total()),
             related.common_origin,
             related.inconclusive,
             of(unrelated.flipped, unrelated.total()),
-            unrelated.inconclusive
+            unrelated.inconclusive,
+            unrelated.undecided_before
         )
     };
     for row in matrix.rows() {

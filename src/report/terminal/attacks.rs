@@ -13,13 +13,13 @@ pub fn attacks(matrix: &Matrix) -> String {
         matrix.models.len(),
         matrix.n_seeds
     );
-    let mut line = |columns: [&str; 8]| {
-        let [code, name, hits, common, undecided, false_hits, undecided_strangers, apart] = columns;
+    let mut line = |columns: [&str; 9]| {
+        let [code, name, hits, common, undecided, false_hits, undecided_strangers, before, apart] = columns;
         text.push_str(&format!(
-            "{code:<4} {name:<24} {hits:>11} {common:>7} {undecided:>7} {false_hits:>12} {undecided_strangers:>7} {apart:>5}\n"
+            "{code:<4} {name:<24} {hits:>11} {common:>7} {undecided:>7} {false_hits:>12} {undecided_strangers:>7} {before:>7} {apart:>4}\n"
         ));
     };
-    line(["", "transform", "related", "origin", "incon.", "false hits", "incon.", "n/a"]);
+    line(["", "transform", "related", "origin", "incon.", "false hits", "incon.", "before", "n/a"]);
     let of = |n: u64, total: u64| if total == 0 { "-".to_owned() } else { format!("{n}/{total}") };
     for row in matrix.rows() {
         let Tally { held, common_origin, inconclusive, .. } = row.related;
@@ -31,6 +31,7 @@ pub fn attacks(matrix: &Matrix) -> String {
             &inconclusive.to_string(),
             &of(row.unrelated.flipped, row.unrelated.total()),
             &row.unrelated.inconclusive.to_string(),
+            &row.unrelated.undecided_before.to_string(),
             &row.n_not_applicable.to_string(),
         ]);
     }
@@ -43,6 +44,7 @@ pub fn attacks(matrix: &Matrix) -> String {
         &related.inconclusive.to_string(),
         &of(unrelated.flipped, unrelated.total()),
         &unrelated.inconclusive.to_string(),
+        &unrelated.undecided_before.to_string(),
         &matrix.not_applied.len().to_string(),
     ]);
     let failures: Vec<String> = matrix.failures().map(failure).collect();

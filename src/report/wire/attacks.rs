@@ -32,6 +32,7 @@ struct Tally {
     held: u64,
     common_origin: u64,
     inconclusive: u64,
+    undecided_before: u64,
     flipped: u64,
 }
 
@@ -103,8 +104,8 @@ impl<'a> Attacks<'a> {
 
 impl Tally {
     fn new(tally: core::Tally) -> Tally {
-        let core::Tally { held, common_origin, inconclusive, flipped } = tally;
-        Tally { total: tally.total(), held, common_origin, inconclusive, flipped }
+        let core::Tally { held, common_origin, inconclusive, undecided_before, flipped } = tally;
+        Tally { total: tally.total(), held, common_origin, inconclusive, undecided_before, flipped }
     }
 }
 
