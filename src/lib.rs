@@ -19,6 +19,7 @@ pub mod measure;
 pub mod evidence;
 pub mod verdict;
 pub mod compare;
+pub mod attacks;
 pub mod evaluate;
 pub mod convert;
 pub mod bench;

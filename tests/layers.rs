@@ -17,6 +17,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("stream", &["tensor", "gpu", "reductions", "cpu", "source", "kernels"]),
     ("canonical", &["tensor", "checkpoint", "roles", "stream"]),
     ("align", &["checkpoint", "roles", "stream", "canonical"]),
+    ("transforms", &["tensor", "numerics", "source", "checkpoint", "roles", "stream", "canonical"]),
     ("measure", &["tensor", "numerics", "reductions", "kernels", "roles", "stream", "canonical", "align"]),
     ("evidence", &["numerics", "roles", "canonical", "measure"]),
     ("verdict", &["tensor", "numerics", "checkpoint", "roles", "canonical", "align", "measure", "evidence"]),
@@ -38,10 +39,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
+    ("attacks", &["numerics", "kernels", "checkpoint", "transforms", "compare"]),
     ("evaluate", &["numerics", "compare"]),
     ("convert", &["tensor", "checkpoint", "roles", "stream", "canonical"]),
     ("bench", &["tensor", "gpu", "reductions", "kernels"]),
-    ("report", &["tensor", "compare", "evaluate", "bench"]),
+    ("report", &["tensor", "transforms", "compare", "attacks", "evaluate", "bench"]),
     (
         "cli",
         &[
@@ -54,8 +56,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "checkpoint",
             "roles",
             "stream",
+            "transforms",
             "evidence",
             "compare",
+            "attacks",
             "evaluate",
             "convert",
             "bench",
@@ -236,7 +240,8 @@ fn each_privilege_has_its_place() {
         (
             "files and sockets",
             &["std::fs", "fs::File", "File::open", "OpenOptions", "std::net", "TcpStream"],
-            &["source", "cli"],
+            // transforms write the folder of a transformed model
+            &["source", "cli", "transforms/write.rs"],
         ),
         ("wire formats", &["Serialize", "Serializer"], &["report", "cli"]),
         (

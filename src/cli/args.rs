@@ -33,6 +33,7 @@ Examples:
   cognate evaluate pairs.jsonl
   cognate evaluate families/manifest.jsonl --resume done.jsonl --format json -o evaluation.json
   cognate evaluate pairs.jsonl --effort quick --format markdown
+  cognate evaluate --attacks base other --seeds 1 --keep disguised
 
 A line of the manifest is a labelled pair or a model with its family (docs/evaluate.md):
   {\"left\": \"a\", \"right\": \"b\", \"label\": \"independent\", \"family_left\": \"A\", \"family_right\": \"B\"}
@@ -222,7 +223,20 @@ pub(super) struct Compare {
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
     /// Labelled pairs, or models with their families: a JSON object per line; references are looked for beside it first
-    pub(super) manifest: PathBuf,
+    #[arg(required_unless_present = "attacks")]
+    pub(super) manifest: Option<PathBuf>,
+    /// Transform these models in eighteen ways and say which verdicts flip (docs/attacks.md); several are taken as independent
+    #[arg(long, value_name = "MODEL", num_args = 1.., conflicts_with_all = ["manifest", "resume"])]
+    pub(super) attacks: Vec<String>,
+    /// Seeds of each transform
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "attacks", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(super) seeds: u64,
+    /// Only these transforms, by code (T7) or name (noise-0.1)
+    #[arg(long, value_name = "TRANSFORM,…", value_delimiter = ',', requires = "attacks")]
+    pub(super) transforms: Vec<String>,
+    /// Leave the transformed models in this folder
+    #[arg(long, value_name = "DIR", requires = "attacks")]
+    pub(super) keep: Option<PathBuf>,
     /// Form of the result
     #[arg(long, default_value = "table", env = "COGNATE_FORMAT", hide_env_values = true)]
     pub(super) format: EvaluateFormat,
@@ -257,6 +271,13 @@ pub(super) struct Evaluate {
     pub(super) backend: BackendArgs,
     #[command(flatten)]
     pub(super) reading: Reading,
+}
+
+impl Evaluate {
+    /// The manifest; empty where models are attacked instead.
+    pub(super) fn manifest(&self) -> &std::path::Path {
+        self.manifest.as_deref().unwrap_or_else(|| std::path::Path::new(""))
+    }
 }
 
 /// Form of an evaluation.
@@ -415,6 +436,8 @@ pub(super) struct Schema {
 pub(super) enum SchemaVerb {
     Compare,
     Evaluate,
+    /// Of `evaluate --attacks`
+    Attacks,
     Inspect,
     Devices,
     Bench,
@@ -426,6 +449,7 @@ impl SchemaVerb {
         match self {
             SchemaVerb::Compare => "compare",
             SchemaVerb::Evaluate => "evaluate",
+            SchemaVerb::Attacks => "attacks",
             SchemaVerb::Inspect => "inspect",
             SchemaVerb::Devices => "devices",
             SchemaVerb::Bench => "bench",

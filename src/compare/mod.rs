@@ -328,10 +328,46 @@ fn name_parts(
     meter: &ReadMeter,
     flop: &mut u64,
 ) -> Result<f64, Error> {
-    let adoption = identify::adopt_roles(backend, named.0, nameless, options.seed, meter)?;
+    let adopt = |mut model: CanonicalModel| {
+        let adoption = identify::adopt_roles(backend, named.0, &mut model, options.seed, meter)?;
+        Ok::<_, Error>((model, adoption))
+    };
+    // fused and transposed tensors are tried as the named model cuts them, then as they lie: two ways that are paid for
+    let as_it_lies = nameless.clone();
+    let (mut adoption, mut other_layout) = match canonical::laid_out_like(&as_it_lies, named.0) {
+        None => {
+            let (model, adoption) = adopt(as_it_lies)?;
+            *nameless = model;
+            (adoption, None)
+        }
+        Some(cut) => {
+            let ((first, adoption), (second, other)) = (adopt(cut)?, adopt(as_it_lies)?);
+            let (best, rest) = if adoption.n_by_data >= other.n_by_data {
+                ((first, adoption), second)
+            } else {
+                ((second, other), first)
+            };
+            *nameless = best.0;
+            (best.1, Some(rest))
+        }
+    };
+    if other_layout.is_some() {
+        adoption.ln_tried += std::f64::consts::LN_2;
+    }
     if adoption.is_mostly_by_order() && options.effort != Effort::Quick && options.only.is_none() {
-        let found =
+        let mut found =
             identify_by_answers::find_roles(backend, named, nameless, tokens, options.seed, meter, flop)?;
+        if found.is_empty()
+            && let Some(other) = other_layout.take()
+        {
+            found =
+                identify_by_answers::find_roles(backend, named, &other, tokens, options.seed, meter, flop)?;
+            if !found.is_empty() {
+                // its parts have no role yet that anything but their order speaks for
+                *nameless = other;
+                adoption.by_order = (0..nameless.parts.len()).collect();
+            }
+        }
         if !found.is_empty() {
             // an order that says nothing would only stand in the way
             for &part in &adoption.by_order {

@@ -1,7 +1,9 @@
 //! Markdown for comments and job summaries: the same numbers as the JSON, headings from h3 on, details folded.
 
+mod attacks;
 mod evaluate;
 
+pub use attacks::attacks;
 pub use evaluate::evaluation;
 
 use std::fmt::Write as _;

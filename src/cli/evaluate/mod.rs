@@ -1,5 +1,6 @@
 //! `cognate evaluate`: labelled pairs, compared and counted (docs/evaluate.md).
 
+mod attacks;
 mod resume;
 mod run;
 
@@ -26,7 +27,10 @@ const SPELLING: Spelling = Spelling {
 
 /// Runs the verb.
 pub(super) fn run(args: &Evaluate, screen: &Screen) -> Result<u8, Box<Failure>> {
-    let mut sink = Sink::open(args.output.as_deref(), &[&args.manifest])?;
+    if !args.attacks.is_empty() {
+        return attacks::run(args, screen);
+    }
+    let mut sink = Sink::open(args.output.as_deref(), &[args.manifest()])?;
     let listing = read(args)?;
     let chosen = backend::open(&args.backend)?;
     let run_id = format!(
@@ -38,11 +42,11 @@ pub(super) fn run(args: &Evaluate, screen: &Screen) -> Result<u8, Box<Failure>> 
     );
     let mut codes: Vec<u8> = Vec::new();
     for fault in &listing.faults {
-        let failure = bad_line(&args.manifest, fault);
+        let failure = bad_line(args.manifest(), fault);
         screen.complain(&failure);
         codes.push(failure.exit_code);
     }
-    let resume = Resume::open(args.resume.as_deref(), &args.manifest, &run_id)?;
+    let resume = Resume::open(args.resume.as_deref(), args.manifest(), &run_id)?;
     let rows = run::rows(&listing.pairs, args, &chosen, &resume, screen)?;
     resume.close()?;
     codes.extend(rows.iter().map(|row| code_of(row, args)));
@@ -54,11 +58,11 @@ pub(super) fn run(args: &Evaluate, screen: &Screen) -> Result<u8, Box<Failure>> 
 }
 
 fn read(args: &Evaluate) -> Result<Listing, Box<Failure>> {
-    let text = std::fs::read_to_string(&args.manifest).map_err(|error| {
+    let text = std::fs::read_to_string(args.manifest()).map_err(|error| {
         Box::new(Failure {
             code: "MANIFEST".to_owned(),
             exit_code: exit::INPUT,
-            message: format!("cannot read '{}': {error}", failure::shown_path(&args.manifest)),
+            message: format!("cannot read '{}': {error}", failure::shown_path(args.manifest())),
             hint: Some("a JSON object per line: a labelled pair, or a model with its family".to_owned()),
             ..Failure::default()
         })
@@ -99,7 +103,7 @@ fn text(
     (run_id, exit_code): (&str, u8),
     screen: &Screen,
 ) -> String {
-    let manifest = args.manifest.to_string_lossy();
+    let manifest = args.manifest().to_string_lossy();
     let n_listed = rows.len() + listing.faults.len();
     match args.format {
         EvaluateFormat::Table => terminal::evaluation(&manifest, n_listed, summary, screen.style),

@@ -25,7 +25,7 @@ pub(super) fn rows(
     screen: &Screen,
 ) -> Result<Vec<Row>, Box<Failure>> {
     let open: Vec<&LabelledPair> = pairs.iter().filter(|pair| resume.outcome(pair).is_none()).collect();
-    let folder = args.manifest.parent().unwrap_or_else(|| std::path::Path::new(""));
+    let folder = args.manifest().parent().unwrap_or_else(|| std::path::Path::new(""));
     let references = open.iter().flat_map(|pair| [pair.left.as_str(), pair.right.as_str()]);
     let models = Models::new(references, folder, args.reading.limits());
     let options =

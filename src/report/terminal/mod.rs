@@ -1,5 +1,6 @@
 //! Plain text for people: at most 100 columns, aligned, in an order a first-time reader can follow.
 
+mod attacks;
 mod bench;
 mod compare;
 mod devices;
@@ -11,6 +12,7 @@ mod page;
 mod pairs;
 mod throughput;
 
+pub use attacks::attacks;
 pub use bench::bench;
 pub use compare::{comparison, verdict_words};
 pub use devices::devices;

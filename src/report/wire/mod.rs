@@ -1,6 +1,7 @@
 //! Versioned wire types: what a pipeline may rely on. Separate from the types of the core, so that either may change
 //! alone; keys are added within a version, never renamed or removed.
 
+mod attacks;
 mod bench;
 mod compare;
 mod devices;
@@ -9,6 +10,7 @@ mod failure;
 mod inspect;
 mod rounded;
 
+pub use attacks::{ATTACKS_VERSION, Attacks};
 pub use bench::{BENCH_VERSION, Bench};
 pub use compare::{COMPARE_VERSION, Comparison};
 pub use devices::{DEVICES_VERSION, Device, Devices};
