@@ -39,7 +39,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("evaluate", &["numerics", "compare"]),
-    ("bench", &["tensor", "gpu", "reductions", "kernels"]),
+    ("bench", &["tensor", "gpu", "reductions", "cpu", "kernels"]),
     ("report", &["tensor", "compare", "evaluate", "bench"]),
     (
         "cli",
@@ -243,7 +243,11 @@ fn each_privilege_has_its_place() {
             &["cli", "main"],
         ),
         ("ending the process", &["process::exit", "process::abort"], &["cli", "main"]),
-        ("unsafe code", &["unsafe"], &["cpu/simd.rs", "gpu/device.rs"]),
+        (
+            "unsafe code",
+            &["unsafe"],
+            &["cpu/simd.rs", "cpu/simd/avx2.rs", "cpu/simd/avx512.rs", "gpu/device.rs"],
+        ),
         (
             "clocks",
             &["Instant", "SystemTime"],
