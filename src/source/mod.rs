@@ -12,6 +12,8 @@ mod hub;
 mod local;
 mod place;
 mod reference;
+mod seeded;
+mod throttled;
 
 pub use access::{Access, Links, Network};
 pub use contain::Boundary;
@@ -22,11 +24,13 @@ pub use hub::HubCache;
 pub use local::{Identity, LocalFile};
 pub use place::{Found, Place};
 pub use reference::resolve;
+pub use seeded::{Noise, Seeded};
+pub use throttled::{Line, Throttled};
 
 use std::fmt::Debug;
 use std::ops::Range;
 
-/// Bytes by position. Implementations: a local file, a file behind a network, decoders of stored forms.
+/// Bytes by position. Implementations: a local file, a file behind a network, decoders of stored forms, seeded noise.
 pub trait Source: Send + Sync + Debug {
     /// File name as shown in reports (no directory).
     fn name(&self) -> &str;
