@@ -42,7 +42,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("attacks", &["numerics", "kernels", "checkpoint", "transforms", "compare"]),
     ("evaluate", &["numerics", "compare"]),
     ("convert", &["tensor", "checkpoint", "roles", "stream", "canonical"]),
-    ("bench", &["tensor", "gpu", "reductions", "kernels"]),
+    ("bench", &["tensor", "gpu", "reductions", "cpu", "kernels"]),
     ("report", &["tensor", "transforms", "compare", "attacks", "evaluate", "bench"]),
     (
         "cli",
@@ -250,12 +250,25 @@ fn each_privilege_has_its_place() {
             &["cli", "main"],
         ),
         ("ending the process", &["process::exit", "process::abort"], &["cli", "main"]),
-        ("unsafe code", &["unsafe"], &["cpu/simd.rs", "gpu/device.rs"]),
+        (
+            "unsafe code",
+            &["unsafe"],
+            &["cpu/simd.rs", "cpu/simd/avx2.rs", "cpu/simd/avx512.rs", "gpu/device.rs"],
+        ),
         (
             "clocks",
             &["Instant", "SystemTime"],
-            // all_pairs sizes its dispatches by how long the last one took, for watchdogs of drivers
-            &["bench", "cli", "compare/clock.rs", "gpu", "kernels/all_pairs.rs", "source"],
+            // all_pairs sizes its dispatches by how long the last one took, for watchdogs of drivers; workers tell waiting
+            // for bytes from summing them
+            &[
+                "bench",
+                "cli",
+                "compare/clock.rs",
+                "gpu",
+                "kernels/all_pairs.rs",
+                "source",
+                "stream/workers.rs",
+            ],
         ),
     ];
     let mut wrong = Vec::new();

@@ -411,6 +411,12 @@ pub(super) struct Bench {
     /// Shapes to measure [default: all]
     #[arg(long, value_name = "SHAPE,…", value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(crate::bench::SHAPES.map(|shape| shape.name)))]
     pub(super) shapes: Vec<String>,
+    /// Kernels to measure [default: all]
+    #[arg(long, value_name = "KERNEL,…", value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(crate::bench::KERNELS))]
+    pub(super) kernels: Vec<String>,
+    /// Rows of all_pairs, at most those of the shape [default: as many as take a moment]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) rows: Option<u32>,
     /// Time per line of the table
     #[arg(long, default_value_t = 0.5, value_parser = positive_seconds)]
     pub(super) seconds: f64,

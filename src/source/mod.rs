@@ -17,6 +17,8 @@ mod place;
 mod ranged;
 mod reference;
 mod remote_hub;
+mod seeded;
+mod throttled;
 mod url;
 mod web;
 
@@ -30,11 +32,13 @@ pub use hub::HubCache;
 pub use local::{Identity, LocalFile};
 pub use place::{Found, Place};
 pub use reference::resolve;
+pub use seeded::{Noise, Seeded};
+pub use throttled::{Line, Throttled};
 
 use std::fmt::Debug;
 use std::ops::Range;
 
-/// Bytes by position. Implementations: a local file, a file behind a network, decoders of stored forms.
+/// Bytes by position. Implementations: a local file, a file behind a network, decoders of stored forms, seeded noise.
 pub trait Source: Send + Sync + Debug {
     /// File name as shown in reports (no directory).
     fn name(&self) -> &str;
