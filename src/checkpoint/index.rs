@@ -9,7 +9,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visi
 use serde_json::value::RawValue;
 
 use super::folder::{Contents, listed};
-use super::safetensors::{self, Admitted};
+use super::weights::{self, Admitted};
 use super::{Checkpoint, Error, Limits, Note, TensorEntry, json, sidecar};
 use crate::source::{Boundary, Fault, Identity, LocalFile, Source, grouped, shown};
 
@@ -42,10 +42,12 @@ pub(super) fn open(
     let paths: Vec<PathBuf> = index.shards.iter().map(|shard| folder.join(shard)).collect();
     let identities = identities(&paths, boundary, contents)?;
     let mut read = Read { files: Vec::new(), tensors: Vec::new(), notes: Vec::new() };
+    let mut format = "safetensors";
     for (file_idx, (path, identity)) in paths.iter().zip(identities).enumerate() {
-        let shard = LocalFile::open_expected(path, identity)?;
-        let Admitted { mut entries, notes } =
-            safetensors::admit(&shard, limits).map_err(|error| error.in_file(path))?;
+        let shard = Arc::new(LocalFile::open_expected(path, identity)?) as Arc<dyn Source>;
+        let Admitted { format: of_shard, mut entries, notes } =
+            weights::admit(&shard, limits).map_err(|error| error.in_file(path))?;
+        format = of_shard;
         entries.iter_mut().for_each(|entry| entry.file_idx = file_idx);
         read.tensors
             .try_reserve(entries.len())
@@ -54,7 +56,7 @@ pub(super) fn open(
         for note in notes {
             read.notes.push(Note { says: format!("{}: {}", shown(shard.name()), note.says), ..note });
         }
-        read.files.push(Arc::new(shard) as Arc<dyn Source>);
+        read.files.push(shard);
     }
     file.verify_unchanged()?;
     read.reconcile(&index, path, &paths)?;
@@ -62,7 +64,7 @@ pub(super) fn open(
     read.note_unlisted(&index, contents);
     Ok(Checkpoint {
         reference: String::new(),
-        format: "safetensors",
+        format,
         commit: None,
         files: read.files,
         tensors: read.tensors,

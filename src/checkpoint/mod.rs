@@ -10,9 +10,11 @@ mod folder;
 mod index;
 mod json;
 mod open;
+mod pytorch;
 mod safetensors;
 mod sidecar;
 mod vocabulary;
+mod weights;
 
 pub use error::Error;
 pub use open::{open, open_with};
@@ -122,7 +124,7 @@ pub struct Note {
 pub struct Checkpoint {
     /// What the user wrote.
     pub reference: String,
-    /// `safetensors`, later `gguf`, ….
+    /// `safetensors`, `pytorch`, ….
     pub format: &'static str,
     /// Commit of a Hub snapshot.
     pub commit: Option<String>,

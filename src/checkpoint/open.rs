@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::folder::{self, Contents};
-use super::safetensors::{self, Admitted};
+use super::weights::{self, Admitted};
 use super::{Checkpoint, Config, Error, Limits, Note, index, sidecar};
 use crate::source::{Boundary, HubCache, LocalFile, Location, Source, resolve_with};
 
@@ -84,14 +84,14 @@ fn open_file(reference: &str, path: &Path, limits: &Limits) -> Result<Checkpoint
 
 /// A checkpoint of one file, without config or vocabulary yet.
 fn single(path: &Path, limits: &Limits) -> Result<Checkpoint, Error> {
-    let file = LocalFile::open(path)?;
-    let Admitted { entries, notes } =
-        safetensors::admit(&file, limits).map_err(|error| error.in_file(path))?;
+    let file = Arc::new(LocalFile::open(path)?) as Arc<dyn Source>;
+    let Admitted { format, entries, notes } =
+        weights::admit(&file, limits).map_err(|error| error.in_file(path))?;
     Ok(Checkpoint {
         reference: String::new(),
-        format: "safetensors",
+        format,
         commit: None,
-        files: vec![Arc::new(file) as Arc<dyn Source>],
+        files: vec![file],
         tensors: entries,
         config: None,
         vocabulary: None,
