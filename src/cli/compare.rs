@@ -69,7 +69,7 @@ pub(super) fn one(
     })
 }
 
-/// The comparison, on the CPU if the GPU that `auto` took fails on the way.
+/// The comparison under the user's choices, with a bar.
 fn measured(
     left: &Checkpoint,
     right: &Checkpoint,
@@ -84,14 +84,23 @@ fn measured(
         only: (!args.only.is_empty()).then(|| args.only.iter().map(|word| Statistic::from(*word)).collect()),
         digest: args.digest,
     };
+    let bar = Bar::new(screen);
+    on_either(left, right, &options, chosen, &|progress| bar.show(&progress))
+}
+
+/// The comparison on the backend that was chosen, on the CPU if the GPU that `auto` took fails on the way.
+pub(super) fn on_either(
+    left: &Checkpoint,
+    right: &Checkpoint,
+    options: &Options,
+    chosen: &Chosen,
+    progress: &(dyn Fn(compare::Progress<'_>) + Sync),
+) -> Result<Comparison, Box<Failure>> {
     let on = |chosen: &Chosen| {
-        let bar = Bar::new(screen);
-        compare::compare(&chosen.backend, left, right, &options, &|progress| bar.show(&progress)).map(
-            |mut done| {
-                done.throughput.chosen.clone_from(&chosen.why);
-                done
-            },
-        )
+        compare::compare(&chosen.backend, left, right, options, progress).map(|mut done| {
+            done.throughput.chosen.clone_from(&chosen.why);
+            done
+        })
     };
     match on(chosen) {
         Err(compare::Error::Stream(stream::Error::Gpu(error))) if chosen.is_auto => {

@@ -31,11 +31,11 @@ pub(super) fn relations(
         Identical | Derived | PartlyDerived | RequantisedVerdict | CommonOrigin => {}
         _ => return found,
     }
-    match facts.requantised {
+    match &facts.requantised {
         Some(Requantised::Rounded { .. }) => add("cast", format!("{}, lossy", dtypes(pair))),
-        Some(Requantised::Grid { copy, fit }) => {
-            let side = if copy == Side::Left { "left" } else { "right" };
-            add("quantised-copy", format!("{side} model: {}", fit.lattice.describe()));
+        Some(Requantised::Grid { copy, grid, .. }) => {
+            let side = if *copy == Side::Left { "left" } else { "right" };
+            add("quantised-copy", format!("{side} model: {grid}"));
         }
         None => {}
     }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Error, Location};
+use super::Error;
 
 /// Longest file of `refs/` that is read; a commit has 40 characters.
 const MAX_REF_BYTES: u64 = 256;
@@ -53,6 +53,17 @@ fn is_plain(part: &str) -> bool {
         && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
 }
 
+/// One revision of a model in the local Hub cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Snapshot {
+    /// The folder of this revision.
+    pub folder: PathBuf,
+    /// The folder of all revisions of the model, where links may lead.
+    pub repository: PathBuf,
+    /// Its commit.
+    pub commit: String,
+}
+
 /// Where downloaded models lie.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HubCache {
@@ -87,7 +98,7 @@ impl HubCache {
     }
 
     /// The revision of a model that is in the cache, or None.
-    pub(super) fn find(&self, id: &ModelId<'_>) -> Result<Option<Location>, Error> {
+    pub(super) fn find(&self, id: &ModelId<'_>) -> Result<Option<Snapshot>, Error> {
         let Some(cache) = &self.folder else { return Ok(None) };
         let repository = cache.join(id.folder_name());
         if !repository.is_dir() {
@@ -105,7 +116,7 @@ impl HubCache {
         }
         Ok(commit.and_then(|commit| {
             let folder = snapshots.join(&commit);
-            folder.is_dir().then_some(Location::Snapshot { folder, repository, commit })
+            folder.is_dir().then_some(Snapshot { folder, repository, commit })
         }))
     }
 }

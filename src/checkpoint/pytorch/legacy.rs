@@ -117,9 +117,12 @@ fn storages(
     let mut at = data_start;
     for key in keys {
         let Some(size) = element_bytes.get(key.as_str()) else {
-            return Err(Fault::new("PK-STORAGE", "a storage belongs to no tensor, so that its length is unknown")
-                .at_byte(at)
-                .into());
+            return Err(Fault::new(
+                "PK-STORAGE",
+                "a storage belongs to no tensor, so that its length is unknown",
+            )
+            .at_byte(at)
+            .into());
         };
         let short = |wanted: u64| {
             Fault::new("PK-SHORT", "a storage ends after the end of the file")

@@ -284,7 +284,8 @@ impl Machine<'_> {
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
         let end = self.at + N;
-        let found = self.bytes.get(self.at..end).and_then(|bytes| bytes.try_into().ok()).ok_or(Stop::Short)?;
+        let found =
+            self.bytes.get(self.at..end).and_then(|bytes| bytes.try_into().ok()).ok_or(Stop::Short)?;
         self.at = end;
         Ok(found)
     }

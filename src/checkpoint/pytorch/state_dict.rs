@@ -12,17 +12,8 @@ const MAX_NAME_BYTES: usize = 4096;
 const MAX_SHOWN: usize = 6;
 
 /// Entries of a training checkpoint that hold the weights in use, best first.
-const WEIGHTS: [&str; 9] = [
-    "state_dict",
-    "model_state_dict",
-    "model",
-    "module",
-    "net",
-    "network",
-    "weights",
-    "params",
-    "generator",
-];
+const WEIGHTS: [&str; 9] =
+    ["state_dict", "model_state_dict", "model", "module", "net", "network", "weights", "params", "generator"];
 /// Running means of the weights: another set of the same tensors.
 const AVERAGES: [&str; 7] =
     ["ema", "model_ema", "ema_state_dict", "state_dict_ema", "params_ema", "ema_model", "averaged"];
@@ -124,7 +115,10 @@ fn chosen_entry<'a>(
                 let names: Vec<String> = sets.iter().take(MAX_SHOWN).map(|(name, ..)| shown(name)).collect();
                 return Err(Fault::new(
                     "PK-AMBIGUOUS",
-                    format!("several dicts of tensors, and none is named as the model's: {}", names.join(", ")),
+                    format!(
+                        "several dicts of tensors, and none is named as the model's: {}",
+                        names.join(", ")
+                    ),
                 )
                 .found_wanted(format!("{} sets", sets.len()), "one")
                 .hint("save the one that is meant as a file of its own")
@@ -132,7 +126,10 @@ fn chosen_entry<'a>(
             }
         },
     };
-    notes.push(Note { rule: "PK-ENTRY", says: format!("the tensors are those of the entry '{}'", shown(chosen.0)) });
+    notes.push(Note {
+        rule: "PK-ENTRY",
+        says: format!("the tensors are those of the entry '{}'", shown(chosen.0)),
+    });
     for (name, _, n) in sets.iter().filter(|set| !std::ptr::eq(set.1, chosen.1)) {
         let is_average = AVERAGES.iter().any(|average| name.eq_ignore_ascii_case(average));
         let what = if is_average { "a running mean of the weights" } else { "another set of tensors" };
@@ -145,7 +142,9 @@ fn chosen_entry<'a>(
 /// Takes off what a wrapper put before every name.
 fn unwrap_names(tensors: &mut [Named<'_>], notes: &mut Vec<Note>) {
     for prefix in WRAPPERS {
-        if !tensors.is_empty() && tensors.iter().all(|named| named.name.len() > prefix.len() && named.name.starts_with(prefix)) {
+        if !tensors.is_empty()
+            && tensors.iter().all(|named| named.name.len() > prefix.len() && named.name.starts_with(prefix))
+        {
             tensors.iter_mut().for_each(|named| drop(named.name.drain(..prefix.len())));
             notes.push(Note { rule: "PK-PREFIX", says: format!("'{prefix}' was taken off every name") });
         }

@@ -37,24 +37,29 @@ impl Storages {
         };
         let unit_bytes = if storage.elements.is_some() { element_bytes } else { 1 };
         if storage.n_elements.checked_mul(unit_bytes) != Some(size_bytes) {
-            return Err(Fault::new("PK-STORAGE", format!("the storage '{}' has another length than the pickle says", shown(key)))
-                .at_byte(offset)
-                .found_wanted(
-                    format!("{} bytes", grouped(size_bytes)),
-                    format!("{} × {unit_bytes}", grouped(storage.n_elements)),
-                )
-                .hint("the file is damaged; fetch it again"));
+            return Err(Fault::new(
+                "PK-STORAGE",
+                format!("the storage '{}' has another length than the pickle says", shown(key)),
+            )
+            .at_byte(offset)
+            .found_wanted(
+                format!("{} bytes", grouped(size_bytes)),
+                format!("{} × {unit_bytes}", grouped(storage.n_elements)),
+            )
+            .hint("the file is damaged; fetch it again"));
         }
         let n_stored = size_bytes / element_bytes;
         let n_elements = tensor.shape.iter().try_fold(1_u64, |product, &dim| product.checked_mul(dim));
-        let last = tensor
-            .shape
-            .iter()
-            .zip(&tensor.strides)
-            .try_fold(tensor.offset, |last, (&dim, &stride)| last.checked_add(dim.saturating_sub(1).checked_mul(stride)?));
+        let last =
+            tensor.shape.iter().zip(&tensor.strides).try_fold(tensor.offset, |last, (&dim, &stride)| {
+                last.checked_add(dim.saturating_sub(1).checked_mul(stride)?)
+            });
         let (Some(n_elements), Some(last)) = (n_elements, last) else {
             return Err(Fault::new("PK-SHAPE", "the dimensions of a tensor multiply past any size")
-                .found_wanted(format!("{:?}", tensor.shape), format!("at most {} elements", grouped(n_stored))));
+                .found_wanted(
+                    format!("{:?}", tensor.shape),
+                    format!("at most {} elements", grouped(n_stored)),
+                ));
         };
         if n_elements > 0 && (last >= n_stored || n_elements > n_stored) {
             return Err(Fault::new("PK-SHAPE", "a tensor reaches outside its storage")
@@ -74,6 +79,7 @@ impl Storages {
         };
         let start = offset + tensor.offset * element_bytes;
         let encoding = (!is_contiguous).then(|| Encoding {
+            cells: None,
             name: format!("{}, in another order", dtype.name()),
             elements: Arc::new(Strided {
                 file: Arc::clone(file),

@@ -84,7 +84,8 @@ impl Source for Strided {
         if buffer.is_empty() {
             return Ok(());
         }
-        let (first, end) = (offset / self.element_bytes, (offset + buffer.len() as u64).div_ceil(self.element_bytes));
+        let (first, end) =
+            (offset / self.element_bytes, (offset + buffer.len() as u64).div_ceil(self.element_bytes));
         if first * self.element_bytes == offset && buffer.len() as u64 == (end - first) * self.element_bytes {
             return self.read_elements(first, buffer);
         }

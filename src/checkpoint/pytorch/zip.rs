@@ -33,6 +33,8 @@ struct Entry {
     crc: u32,
     size_bytes: u64,
     header_at: u64,
+    /// Neither compressed nor changed otherwise; only such entries are used.
+    is_stored: bool,
 }
 
 /// Where the central directory lies.
@@ -59,9 +61,12 @@ pub(super) fn open(file: &dyn Source, limits: &Limits) -> Result<(Pickled, Stora
     };
     let root = name.strip_suffix("data.pkl").unwrap_or_default().to_owned();
     if entries.contains_key(&format!("{root}constants.pkl")) {
-        return Err(Fault::new("PK-TORCHSCRIPT", "this is a TorchScript archive: a program with its weights")
-            .hint("save the state_dict() of the module that it was made from")
-            .into());
+        return Err(Fault::new(
+            "PK-TORCHSCRIPT",
+            "this is a TorchScript archive: a program with its weights",
+        )
+        .hint("save the state_dict() of the module that it was made from")
+        .into());
     }
     if let Some(entry) = entries.get(&format!("{root}byteorder")) {
         let order = read_entry(file, &directory, &format!("{root}byteorder"), entry, 16)?;
@@ -132,10 +137,14 @@ fn find_directory(file: &dyn Source) -> Result<Directory, Error> {
     if u16_at(end, 4) != 0 || u16_at(end, 6) != 0 || u16_at(end, 8) != u16_at(end, 10) {
         return Err(damaged(tail_at + end_at as u64, "it is split over several files").into());
     }
-    let mut directory =
-        Directory { n_entries: u16_at(end, 10), size_bytes: u32_at(end, 12).into(), offset: u32_at(end, 16).into() };
+    let mut directory = Directory {
+        n_entries: u16_at(end, 10),
+        size_bytes: u32_at(end, 12).into(),
+        offset: u32_at(end, 16).into(),
+    };
     let mut directory_end = tail_at + end_at as u64;
-    let is_64 = directory.n_entries == 0xffff || directory.size_bytes == IN_EXTRA || directory.offset == IN_EXTRA;
+    let is_64 =
+        directory.n_entries == 0xffff || directory.size_bytes == IN_EXTRA || directory.offset == IN_EXTRA;
     // a locator may stand there although nothing needs it
     let has_locator = end_at >= 20 && u32_at(&tail, end_at - 20) == LOCATOR_64;
     if is_64 && !has_locator {
@@ -148,8 +157,11 @@ fn find_directory(file: &dyn Source) -> Result<Directory, Error> {
         let Some(record) = record else {
             return Err(damaged(directory_end, "its zip64 record is not where it should be").into());
         };
-        directory =
-            Directory { n_entries: u64_at(record, 32), size_bytes: u64_at(record, 40), offset: u64_at(record, 48) };
+        directory = Directory {
+            n_entries: u64_at(record, 32),
+            size_bytes: u64_at(record, 40),
+            offset: u64_at(record, 48),
+        };
         directory_end = record_at;
     }
     if directory.offset.checked_add(directory.size_bytes) != Some(directory_end) {
@@ -205,7 +217,9 @@ fn read_directory(
         at += n_bytes;
     }
     if entries.len() as u64 != directory.n_entries {
-        return Err(damaged(directory.offset, "its directory holds another number of entries than it says").into());
+        return Err(
+            damaged(directory.offset, "its directory holds another number of entries than it says").into()
+        );
     }
     Ok(entries)
 }
@@ -219,20 +233,17 @@ fn entry(central: &[u8], extra: &[u8], name: &str, byte: u64) -> Result<Entry, B
     if u16_at(central, 8) & 1 != 0 {
         return Err(refused("is encrypted", "an encrypted entry", "a stored one"));
     }
-    if u16_at(central, 10) != 0 {
-        return Err(refused("is compressed", "a compressed entry", "a stored one")
-            .hint("torch.save never compresses; unpack the archive and save the model again"));
-    }
     if (u32_at(central, 38) >> 16) & 0o170_000 == 0o120_000 {
         return Err(refused("is a symbolic link", "a link", "a file"));
     }
     let mut sizes = [u32_at(central, 24).into(), u32_at(central, 20).into(), u32_at(central, 42).into()];
     wide(&mut sizes, extra).ok_or_else(|| refused("has no sizes", "a broken zip64 field", "its sizes"))?;
     let [size_bytes, packed_bytes, header_at] = sizes;
-    if size_bytes != packed_bytes {
+    let is_stored = u16_at(central, 10) == 0;
+    if is_stored && size_bytes != packed_bytes {
         return Err(refused("has two sizes", &grouped(packed_bytes), &grouped(size_bytes)));
     }
-    Ok(Entry { crc: u32_at(central, 16), size_bytes, header_at })
+    Ok(Entry { crc: u32_at(central, 16), size_bytes, header_at, is_stored })
 }
 
 /// Fills sizes that stand in the zip64 field (id 1), in their order.
@@ -263,6 +274,13 @@ fn data_start(file: &dyn Source, directory: &Directory, name: &str, entry: &Entr
             .found_wanted("two descriptions of one entry", "one")
             .hint("readers disagree on what such an archive holds; save the model again")
     };
+    if !entry.is_stored {
+        return Err(Fault::new("PK-ZIP-ENTRY", format!("the entry '{}' is compressed", shown(name)))
+            .at_byte(entry.header_at)
+            .found_wanted("a compressed entry", "a stored one")
+            .hint("torch.save never compresses; unpack the archive and save the model again")
+            .into());
+    }
     let in_data = |end: Option<u64>| end.is_some_and(|end| end <= directory.offset);
     let n_header = (LOCAL_BYTES + name.len()) as u64;
     if !in_data(entry.header_at.checked_add(n_header)) {
@@ -313,18 +331,21 @@ fn read_entry(
     let start = data_start(file, directory, name, entry)?;
     let n_bytes = usize::try_from(entry.size_bytes).unwrap_or(usize::MAX);
     let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(n_bytes)
-        .map_err(|_| Fault::new("MEMORY", format!("not enough memory for {} bytes", grouped(entry.size_bytes))))?;
+    bytes.try_reserve_exact(n_bytes).map_err(|_| {
+        Fault::new("MEMORY", format!("not enough memory for {} bytes", grouped(entry.size_bytes)))
+    })?;
     bytes.resize(n_bytes, 0);
     file.read_at(start, &mut bytes)?;
     let crc = crc32(&bytes);
     if crc != entry.crc {
-        return Err(Fault::new("PK-ZIP-CRC", format!("'{}' does not have the sum that the archive says", shown(name)))
-            .at_byte(start)
-            .found_wanted(format!("{crc:08x}"), format!("{:08x}", entry.crc))
-            .hint("the file is damaged; fetch it again")
-            .into());
+        return Err(Fault::new(
+            "PK-ZIP-CRC",
+            format!("'{}' does not have the sum that the archive says", shown(name)),
+        )
+        .at_byte(start)
+        .found_wanted(format!("{crc:08x}"), format!("{:08x}", entry.crc))
+        .hint("the file is damaged; fetch it again")
+        .into());
     }
     Ok(bytes)
 }

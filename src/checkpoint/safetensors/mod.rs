@@ -14,10 +14,7 @@ const LENGTH_BYTES: u64 = 8;
 const FORMAT_MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// Reads and checks the header of a file. Nothing of the data is read.
-pub(super) fn admit(
-    file: &dyn Source,
-    limits: &Limits,
-) -> Result<(Vec<TensorEntry>, Vec<Note>), Error> {
+pub(super) fn admit(file: &dyn Source, limits: &Limits) -> Result<(Vec<TensorEntry>, Vec<Note>), Error> {
     let header_bytes = header_length(file, limits)?;
     let mut bytes = Vec::new();
     let n_bytes = usize::try_from(header_bytes).map_err(|_| memory(header_bytes))?;
