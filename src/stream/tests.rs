@@ -290,11 +290,14 @@ fn reading_ahead_gives_what_the_workers_give() {
     };
     let done = Done::new(&|_| ());
     let in_parallel = workers::run(&walks, &tasks, &meter, &done, add).unwrap();
-    let ahead = ahead::run(&walks, &tasks, &meter, &done, |total: &mut PairMoments, idx, sides| {
-        add(total, idx, sides);
-        Ok(())
-    });
-    assert_eq!(ahead.unwrap(), in_parallel);
+    let steps = ahead::Steps {
+        start: |_, _: &[Vec<u8>; 2]| (),
+        finish: |total: &mut PairMoments, idx, (), sides: &[Vec<u8>; 2]| {
+            add(total, idx, sides);
+            Ok(())
+        },
+    };
+    assert_eq!(ahead::run(&walks, &tasks, &meter, &done, steps).unwrap(), in_parallel);
 }
 
 #[test]
