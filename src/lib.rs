@@ -21,6 +21,7 @@ pub mod verdict;
 pub mod compare;
 pub mod attacks;
 pub mod evaluate;
+pub mod convert;
 pub mod bench;
 pub mod report;
 pub mod cli;

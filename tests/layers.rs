@@ -12,7 +12,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("cpu", &["tensor", "reductions"]),
     ("source", &["tensor"]),
     ("kernels", &["tensor", "gpu", "reductions", "cpu"]),
-    ("checkpoint", &["tensor", "source"]),
+    ("checkpoint", &["tensor", "reductions", "cpu", "source"]),
     ("roles", &["tensor", "checkpoint"]),
     ("stream", &["tensor", "gpu", "reductions", "cpu", "source", "kernels"]),
     ("canonical", &["tensor", "checkpoint", "roles", "stream"]),
@@ -41,7 +41,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     ("attacks", &["numerics", "kernels", "checkpoint", "transforms", "compare"]),
     ("evaluate", &["numerics", "compare"]),
-    ("bench", &["tensor", "gpu", "reductions", "kernels"]),
+    ("convert", &["tensor", "checkpoint", "roles", "stream", "canonical"]),
+    ("bench", &["tensor", "gpu", "reductions", "cpu", "kernels"]),
     ("report", &["tensor", "transforms", "compare", "attacks", "evaluate", "bench"]),
     (
         "cli",
@@ -60,6 +61,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "compare",
             "attacks",
             "evaluate",
+            "convert",
             "bench",
             "report",
         ],
@@ -248,12 +250,25 @@ fn each_privilege_has_its_place() {
             &["cli", "main"],
         ),
         ("ending the process", &["process::exit", "process::abort"], &["cli", "main"]),
-        ("unsafe code", &["unsafe"], &["cpu/simd.rs", "gpu/device.rs"]),
+        (
+            "unsafe code",
+            &["unsafe"],
+            &["cpu/simd.rs", "cpu/simd/avx2.rs", "cpu/simd/avx512.rs", "gpu/device.rs"],
+        ),
         (
             "clocks",
             &["Instant", "SystemTime"],
-            // all_pairs sizes its dispatches by how long the last one took, for watchdogs of drivers
-            &["bench", "cli", "compare/clock.rs", "gpu", "kernels/all_pairs.rs", "source"],
+            // all_pairs sizes its dispatches by how long the last one took, for watchdogs of drivers; workers tell waiting
+            // for bytes from summing them
+            &[
+                "bench",
+                "cli",
+                "compare/clock.rs",
+                "gpu",
+                "kernels/all_pairs.rs",
+                "source",
+                "stream/workers.rs",
+            ],
         ),
     ];
     let mut wrong = Vec::new();
@@ -292,13 +307,17 @@ fn stems(folder: &str, extension: &str, apart: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn every_kernel_has_its_shader_its_host_side_and_its_oracle() {
-    let hosts = stems("src/kernels", "rs", &["mod", "operand"]);
+    // gemm lists the tiers of all_pairs, partners reduces what they return
+    let hosts = stems("src/kernels", "rs", &["mod", "operand", "gemm", "partners"]);
     assert_eq!(hosts, stems("tests/oracle", "rs", &["mod", "values"]), "src/kernels and tests/oracle");
     let mut wanted: BTreeSet<String> = BTreeSet::from(["self_test".to_owned()]);
     for host in &hosts {
         match host.as_str() {
             // one shader per tier
-            "all_pairs" => wanted.extend(["gemm_tile".to_owned(), "gemm_small".to_owned()]),
+            "all_pairs" => {
+                let tiers = ["gemm_coop16", "gemm_coop8", "gemm_tile", "gemm_small"];
+                wanted.extend(tiers.map(str::to_owned));
+            }
             stem => wanted.extend([stem.to_owned()]),
         }
     }

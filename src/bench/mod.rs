@@ -33,6 +33,10 @@ pub struct Device<'a> {
 pub struct Options {
     /// Shapes to measure, in this order.
     pub shapes: Vec<Shape>,
+    /// Kernels to measure, of [`KERNELS`].
+    pub kernels: Vec<&'static str>,
+    /// Rows of all pairs, at most those of the shape; None: as many as take a moment on this device.
+    pub paired_rows: Option<usize>,
     /// Seed of the noise.
     pub seed: u64,
     /// Fewest samples of each line.
@@ -45,6 +49,8 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             shapes: SHAPES.to_vec(),
+            kernels: KERNELS.to_vec(),
+            paired_rows: None,
             seed: 1,
             min_samples: 20,
             time_per_line: Duration::from_millis(500),
@@ -90,7 +96,7 @@ pub struct Timing {
 /// A limit of the device, measured in this run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peak {
-    /// `fma f32`, `memory read`, `device copy`.
+    /// `fma f32`, `dot bf16`, `memory read`, `memory copy`, `device copy`, `upload`.
     pub name: &'static str,
     /// Rate of the median sample.
     pub rate: f64,
@@ -111,12 +117,19 @@ pub struct Shape {
     pub n_cols: usize,
 }
 
-/// The shapes that there are.
-pub const SHAPES: [Shape; 3] = [
+/// The shapes that there are, of the published configurations of Llama-2-7B, Llama-3.1-8B and Yi-34B.
+pub const SHAPES: [Shape; 7] = [
     Shape { name: "llama_7b_mlp_up", n_rows: 11008, n_cols: 4096 },
+    Shape { name: "llama_7b_embedding", n_rows: 32000, n_cols: 4096 },
     Shape { name: "llama_8b_attention_q", n_rows: 4096, n_cols: 4096 },
+    Shape { name: "llama_8b_mlp_up", n_rows: 14336, n_cols: 4096 },
+    Shape { name: "llama_8b_mlp_down", n_rows: 4096, n_cols: 14336 },
+    Shape { name: "yi_34b_attention_q", n_rows: 7168, n_cols: 7168 },
     Shape { name: "yi_34b_mlp_up", n_rows: 20480, n_cols: 7168 },
 ];
+
+/// The kernels that there are, in the order of the table.
+pub const KERNELS: [&str; 5] = ["classify", "moments", "row_dots", "all_pairs", "permuted_traces"];
 
 /// What a kernel did with one shape.
 #[derive(Clone, Debug, PartialEq)]

@@ -13,6 +13,9 @@ const WARM_WINDOW: usize = 5;
 /// Coefficient of variation at which it is.
 const WARM_VARIATION: f64 = 0.02;
 
+/// Longest warm-up.
+const MAX_WARM_UP: Duration = Duration::from_secs(3);
+
 /// Longest warm-up, and longest line, in units of the line's time.
 const MAX_LINE_TIMES: u32 = 6;
 
@@ -28,7 +31,7 @@ pub(super) fn measure<E>(options: &Options, mut call: impl FnMut() -> Result<(),
         call()?;
         let elapsed = before.elapsed();
         warm.push(elapsed.as_secs_f64());
-        if is_steady(&warm) || start.elapsed() >= options.time_per_line {
+        if is_steady(&warm) || start.elapsed() >= MAX_WARM_UP.min(options.time_per_line * MAX_LINE_TIMES) {
             break calls_for(elapsed);
         }
     };

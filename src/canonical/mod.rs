@@ -255,6 +255,7 @@ mod tests {
             config: None,
             vocabulary: None,
             notes: Vec::new(),
+            adapter: None,
         };
         let model = canonicalise(&checkpoint, &roles::assign(&checkpoint));
         assert!(model.parts.is_empty() && model.left_out.len() == names.len());

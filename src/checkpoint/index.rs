@@ -70,6 +70,7 @@ pub(super) fn open(
         config: None,
         vocabulary: None,
         notes: read.notes,
+        adapter: None,
     })
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::folder::{self, Contents};
 use super::safetensors::{self, Admitted};
-use super::{Checkpoint, Config, Error, Limits, Note, index, sidecar};
-use crate::source::{Access, Found, Place, Source, resolve};
+use super::{Checkpoint, Config, Error, Limits, Note, adapter, index, quantised, sidecar};
+use crate::source::{Access, Found, Network, Place, Source, resolve};
 
 /// Opens a file, folder, index or model id and validates everything but the values.
 ///
@@ -14,6 +14,26 @@ use crate::source::{Access, Found, Place, Source, resolve};
 /// The first rule that is broken, with file, tensor, byte, found, wanted and a hint.
 pub fn open(reference: &str, limits: &Limits) -> Result<Checkpoint, Error> {
     open_with(reference, limits, &Access::from_environment(limits.links, limits.network))
+}
+
+/// As [`open`]; an adapter is laid over `base`, or else over the model that it names, if that is in the local Hub cache.
+/// Without any, the changes that it makes are its tensors ([`Adapter::is_delta`]).
+///
+/// # Errors
+/// As [`open`], of the adapter or of its base.
+pub fn open_over(reference: &str, base: Option<&str>, limits: &Limits) -> Result<Checkpoint, Error> {
+    let access = Access::from_environment(limits.links, limits.network);
+    let checkpoint = open_with(reference, limits, &access)?;
+    let Some(adapter) = checkpoint.adapter.clone() else { return Ok(checkpoint) };
+    // what an adapter names is another's text: looked up in the cache, never as a path and never in the network
+    let cached = Access { network: Network::Forbidden, ..access.clone() };
+    let named = adapter.base.as_ref().map(|name| format!("hf://{name}"));
+    let base = match (base, named) {
+        (Some(base), _) => Some(open_with(base, limits, &access)?),
+        (None, Some(named)) if resolve(&named, &cached).is_ok() => Some(open_with(&named, limits, &cached)?),
+        _ => None,
+    };
+    adapter::lay_over(checkpoint, adapter, base)
 }
 
 /// As [`open`], with cache, links and network named by the caller.
@@ -79,6 +99,7 @@ fn single(path: &Path, file: Arc<dyn Source>, limits: &Limits) -> Result<Checkpo
         config: None,
         vocabulary: None,
         notes,
+        adapter: None,
     })
 }
 
@@ -89,6 +110,8 @@ fn finish(mut checkpoint: Checkpoint, reference: &str, contents: &Contents) -> R
     if let Some(config) = &mut checkpoint.config {
         compare_with_shapes(config, &checkpoint.tensors, &mut checkpoint.notes);
     }
+    quantised::decode_groups(&mut checkpoint);
+    checkpoint.adapter = sidecar::adapter(contents)?;
     checkpoint.vocabulary = sidecar::vocabulary(&*contents.place, &mut checkpoint.notes)?;
     Ok(checkpoint)
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Config, Error, Note, Vocabulary, config, json, vocabulary};
+use super::folder::Contents;
+use super::{Adapter, Config, Error, Note, Quantisation, Vocabulary, config, json, vocabulary};
 use crate::source::{Fault, Place, Source, grouped};
 
 /// Longest config that is read; published ones stay below 1 MB.
@@ -49,8 +50,34 @@ pub(super) fn config(place: &dyn Place, notes: &mut Vec<Note>) -> Result<Option<
     }
     let (path, file) = (place.path_of(name), place.open(name)?);
     let text = read_text(&path, &*file, MAX_CONFIG_BYTES, "CT-CONFIG")?;
-    let config = config::parse(&text, notes).map_err(|fault| fault.in_file(&path))?;
+    let mut config = config::parse(&text, notes).map_err(|fault| fault.in_file(&path))?;
+    if config.quantisation == Quantisation::default() {
+        config.quantisation = quantisation(place)?;
+    }
     Ok(Some(config))
+}
+
+/// Where old writers of GPTQ put what now stands in the config.
+fn quantisation(place: &dyn Place) -> Result<Quantisation, Error> {
+    let name = "quantize_config.json";
+    if !place.has(name)? {
+        return Ok(Quantisation::default());
+    }
+    let text = read_text(&place.path_of(name), &*place.open(name)?, MAX_CONFIG_BYTES, "CT-CONFIG")?;
+    Ok(config::parse_quantisation(&text).unwrap_or_default())
+}
+
+/// The config of an adapter, where the weights are one.
+pub(super) fn adapter(contents: &Contents) -> Result<Option<Adapter>, Error> {
+    let (place, name) = (&*contents.place, "adapter_config.json");
+    let is_adapter = contents.safetensors.iter().any(|name| name == "adapter_model.safetensors")
+        && !contents.safetensors.iter().any(|name| name == "model.safetensors");
+    if !is_adapter || !place.has(name)? {
+        return Ok(None);
+    }
+    let path = place.path_of(name);
+    let text = read_text(&path, &*place.open(name)?, MAX_CONFIG_BYTES, "AD-CONFIG")?;
+    Ok(Some(super::adapter::parse(&text).map_err(|fault| fault.in_file(&path))?))
 }
 
 /// The vocabulary beside the weights, if there is one: `tokenizer.json`, `vocab.json` or `vocab.txt`.

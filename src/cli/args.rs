@@ -47,6 +47,15 @@ Examples:
   cognate inspect model.safetensors --header-only
   cognate inspect zoo/base --format json | jq .roles";
 
+const CONVERT_EXAMPLES: &str = "\
+Examples:
+  cognate convert-weights ./model-gptq plain.safetensors
+  cognate convert-weights org/name plain.safetensors --dtype bf16
+  cognate convert-weights ./adapter merged.safetensors --base org/name
+
+Exit codes: 0 written; 2 usage, or the output is an input; 3 input unreadable or output not writable;
+4 weights that cannot be decoded; 130, 143 interrupted, and nothing is left behind.";
+
 const DEVICES_EXAMPLES: &str = "\
 Examples:
   cognate devices
@@ -121,6 +130,9 @@ pub(super) enum Verb {
     /// Show one model: format, family, roles, element types, NaN and Inf
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(Inspect),
+    /// Write a model as plain safetensors: decoded, fused tensors cut, canonical names
+    #[command(after_help = CONVERT_EXAMPLES)]
+    ConvertWeights(ConvertWeights),
     /// List what this machine can compute on
     #[command(after_help = DEVICES_EXAMPLES)]
     Devices(Devices),
@@ -143,7 +155,9 @@ impl Verb {
             Verb::Inspect(_) => wire::INSPECT_VERSION,
             Verb::Devices(_) => wire::DEVICES_VERSION,
             Verb::Bench(_) => wire::BENCH_VERSION,
-            Verb::Compare(_) | Verb::Completions(_) | Verb::Schema(_) => wire::COMPARE_VERSION,
+            Verb::Compare(_) | Verb::ConvertWeights(_) | Verb::Completions(_) | Verb::Schema(_) => {
+                wire::COMPARE_VERSION
+            }
         }
     }
 }
@@ -300,6 +314,9 @@ pub(super) struct Reading {
     /// Most tensors of a file
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_tensors, env = "COGNATE_MAX_TENSORS", hide_env_values = true)]
     pub(super) max_tensors: usize,
+    /// The model under an adapter [default: the one it names, from the local Hub cache]
+    #[arg(long, value_name = "MODEL", env = "COGNATE_BASE", hide_env_values = true)]
+    pub(super) base: Option<String>,
     /// Follow links that lead out of the model's folder
     #[arg(long, env = "COGNATE_FOLLOW_SYMLINKS_OUTSIDE", hide_env_values = true)]
     pub(super) follow_symlinks_outside: bool,
@@ -338,6 +355,42 @@ pub(super) struct Inspect {
     pub(super) reading: Reading,
 }
 
+/// `cognate convert-weights`.
+#[derive(Debug, Args)]
+pub(super) struct ConvertWeights {
+    /// Folder, file, index, adapter folder, or org/name[@revision] of the local Hub cache
+    pub(super) model: String,
+    /// The file to write, whole or not at all
+    #[arg(value_name = "OUT.safetensors")]
+    pub(super) output: PathBuf,
+    /// Element type of every weight [default: as stored, f32 where that was packed]
+    #[arg(long, value_name = "TYPE", env = "COGNATE_DTYPE", hide_env_values = true)]
+    pub(super) dtype: Option<DtypeWord>,
+    /// Leave out weights that cannot be decoded instead of refusing
+    #[arg(long, env = "COGNATE_ALLOW_PARTIAL", hide_env_values = true)]
+    pub(super) allow_partial: bool,
+    #[command(flatten)]
+    pub(super) reading: Reading,
+}
+
+/// Element types that can be written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum DtypeWord {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl From<DtypeWord> for crate::tensor::Dtype {
+    fn from(word: DtypeWord) -> crate::tensor::Dtype {
+        match word {
+            DtypeWord::F32 => crate::tensor::Dtype::F32,
+            DtypeWord::F16 => crate::tensor::Dtype::F16,
+            DtypeWord::Bf16 => crate::tensor::Dtype::Bf16,
+        }
+    }
+}
+
 /// `cognate devices`.
 #[derive(Debug, Args)]
 pub(super) struct Devices {
@@ -358,6 +411,12 @@ pub(super) struct Bench {
     /// Shapes to measure [default: all]
     #[arg(long, value_name = "SHAPE,…", value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(crate::bench::SHAPES.map(|shape| shape.name)))]
     pub(super) shapes: Vec<String>,
+    /// Kernels to measure [default: all]
+    #[arg(long, value_name = "KERNEL,…", value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(crate::bench::KERNELS))]
+    pub(super) kernels: Vec<String>,
+    /// Rows of all_pairs, at most those of the shape [default: as many as take a moment]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) rows: Option<u32>,
     /// Time per line of the table
     #[arg(long, default_value_t = 0.5, value_parser = positive_seconds)]
     pub(super) seconds: f64,

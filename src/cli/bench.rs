@@ -6,7 +6,7 @@ use super::args::{Bench as Args, ShortFormat};
 use super::output::Sink;
 use super::screen::Screen;
 use super::{exit, failure};
-use crate::bench::{self, Options, SHAPES, Shape};
+use crate::bench::{self, KERNELS, Options, SHAPES};
 use crate::cpu::Cpu;
 use crate::gpu::{self, Api, Choice, Gpu};
 use crate::kernels::Backend;
@@ -36,7 +36,9 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
         })
         .collect();
     let options = Options {
-        shapes: chosen(&args.shapes),
+        shapes: chosen(&SHAPES, &args.shapes, |shape| shape.name),
+        kernels: chosen(&KERNELS, &args.kernels, |kernel| kernel),
+        paired_rows: args.rows.map(|rows| rows as usize),
         time_per_line: Duration::from_secs_f64(args.seconds),
         ..Options::default()
     };
@@ -54,10 +56,10 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
     Ok(exit_code)
 }
 
-/// The shapes that were asked for; all where none was.
-fn chosen(names: &[String]) -> Vec<Shape> {
-    let is_chosen = |shape: &Shape| names.is_empty() || names.iter().any(|name| name == shape.name);
-    SHAPES.into_iter().filter(is_chosen).collect()
+/// What was asked for by name; all where nothing was.
+fn chosen<T: Copy>(all: &[T], names: &[String], name_of: impl Fn(&T) -> &'static str) -> Vec<T> {
+    let is_chosen = |one: &T| names.is_empty() || names.iter().any(|name| name == name_of(one));
+    all.iter().copied().filter(is_chosen).collect()
 }
 
 /// `bench` never falls back silently: what is named must open. `all` is the CPU and every real GPU.

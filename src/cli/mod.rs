@@ -4,6 +4,7 @@ mod args;
 mod backend;
 mod bench;
 mod compare;
+mod convert_weights;
 mod devices;
 mod evaluate;
 mod exit;
@@ -11,6 +12,7 @@ mod failure;
 mod gate;
 mod inspect;
 mod models;
+mod new_file;
 mod output;
 mod pairs;
 mod panics;
@@ -62,6 +64,7 @@ fn dispatch(cli: &Cli, screen: &Screen) -> Result<u8, Box<Failure>> {
         Verb::Compare(args) => compare::run(args, screen),
         Verb::Evaluate(args) => evaluate::run(args, screen),
         Verb::Inspect(args) => inspect::run(args, screen),
+        Verb::ConvertWeights(args) => convert_weights::run(args, screen),
         Verb::Devices(args) => devices::run(args, screen),
         Verb::Bench(args) => bench::run(args, screen),
         Verb::Schema(args) => {

@@ -166,6 +166,12 @@ pub fn compare(
     options: &Options,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Comparison, Error> {
+    let is_delta = |side: &Checkpoint| side.adapter.as_ref().is_some_and(|adapter| adapter.is_delta);
+    let is_delta_pair = is_delta(left) && is_delta(right);
+    if is_delta(left) != is_delta(right) {
+        let says = "one side is an adapter without its base, and changes of weights are no weights: name the base with --base";
+        return Err(Error::NothingComparable(says.into()));
+    }
     let meter = ReadMeter::default();
     let mut clock = clock::Clock::start(&meter);
     let roles = (roles::assign(left), roles::assign(right));
@@ -218,6 +224,7 @@ pub fn compare(
         constants: plain.trained_constants(&pair, &alignment),
         median_cosine: plain.median_cosine(&pair, &alignment),
         is_unknown_graph: traced.is_unknown_graph(),
+        is_delta_pair,
     };
     let decision = verdict::weights::decide(&facts);
     let inherited = inherit::inherited(&pair, &alignment, &plain, &facts, &decision, &probed);

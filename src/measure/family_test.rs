@@ -68,6 +68,8 @@ pub fn test_family(
     let mut rng = Rng::new(labels);
     let units = draw_units(family, budget.max_units, &mut rng);
     let n = units.len();
+    let is_sample = (n as u64) < family.n_units;
+    let tested = if is_sample { inside_groups(family, n) } else { family.exchange };
     let mut views: Vec<AllPairs> = Vec::new();
     let mut halves: [Vec<Vec<f32>>; 2] = [Vec::new(), Vec::new()];
     let (mut flop, mut is_finite, mut sampled_moments) = (0, true, Vec::new());
@@ -99,8 +101,13 @@ pub fn test_family(
         }
         // the first matrix names a partner by its signed cosine; later ones may carry a flipped sign
         let ranking = if views.is_empty() { Ranking::Signed } else { Ranking::Magnitude };
-        flop += 2 * (n * n * a.n_cols) as u64;
-        views.push(all_pairs::all_pairs(backend, &a, &b, ranking, Keep::Scores)?);
+        views.push(match tested.group_size() {
+            Some(group_size) if is_sample => group_scores(backend, &a, &b, ranking, group_size, &mut flop)?,
+            _ => {
+                flop += 2 * (n * n * a.n_cols) as u64;
+                all_pairs::all_pairs(backend, &a, &b, ranking, Keep::Scores)?
+            }
+        });
     }
     let mut outcome =
         Outcome { trace: silent(n), halves: None, agreement: None, sampled_moments, flop, is_finite };
@@ -110,7 +117,7 @@ pub fn test_family(
     let test = |scores: &[f32], label: u64| {
         let mut rng = Rng::new(&[labels, &[label]].concat());
         let mut traces = |orders: &[u32]| permuted_traces::permuted_traces(backend, scores, n, orders);
-        trace_test(scores, n, family.exchange, budget.max_permutations, &mut rng, &mut traces)
+        trace_test(scores, n, tested, budget.max_permutations, &mut rng, &mut traces)
     };
     if family.kind == Kind::ResidualDimensions {
         let [first, second] = halves.map(|scores| mean_scores(&scores, n));
@@ -120,12 +127,52 @@ pub fn test_family(
     }
     let scores: Vec<Vec<f32>> = views.iter_mut().map(|view| view.scores.take().unwrap_or_default()).collect();
     outcome.trace = test(&mean_scores(&scores, n), 0)?;
-    if n as u64 == family.n_units
-        && let [first, second, ..] = &views[..]
-    {
+    if !is_sample && let [first, second, ..] = &views[..] {
         outcome.agreement = Some(agreement(first, second));
     }
     Ok(outcome)
+}
+
+/// Units of a sample that change places with each other. Orders inside groups are a subgroup of all orders, so the test stays
+/// exact; the variance of T loses one part in 256 of its terms; and only the scores inside groups have to be multiplied.
+const GROUP_UNITS: usize = 256;
+/// Groups of fewer units would lose too much of it.
+const FEWEST_GROUP_UNITS: usize = 64;
+
+/// Which orders a sample of the units is tested under.
+fn inside_groups(family: &Family, n: usize) -> Exchange {
+    match family.exchange {
+        // its scores are tested as halves and as a whole: products of few features, cheap
+        exchange if family.kind == Kind::ResidualDimensions => exchange,
+        Exchange::Free if n.is_multiple_of(GROUP_UNITS) => Exchange::Blocks { group_size: GROUP_UNITS },
+        Exchange::Wreath { group_size } if group_size >= FEWEST_GROUP_UNITS => {
+            Exchange::Blocks { group_size }
+        }
+        exchange => exchange,
+    }
+}
+
+/// Scores inside groups of consecutive units, zeros elsewhere, [n, n]. No partners: those need all scores.
+fn group_scores(
+    backend: &Backend,
+    a: &Matrix,
+    b: &Matrix,
+    ranking: Ranking,
+    group_size: usize,
+    flop: &mut u64,
+) -> Result<AllPairs, Error> {
+    let n = a.n_rows;
+    let mut scores = vec![0.0_f32; n * n];
+    for first in (0..n).step_by(group_size) {
+        let end = (first + group_size).min(n);
+        let (of_a, of_b) = (a.row_range(first..end), b.row_range(first..end));
+        *flop += 2 * ((end - first) * (end - first) * a.n_cols) as u64;
+        let found = all_pairs::all_pairs(backend, &of_a, &of_b, ranking, Keep::Scores)?;
+        for (row, found) in (first..end).zip(found.scores.unwrap_or_default().chunks_exact(end - first)) {
+            scores[row * n + first..row * n + end].copy_from_slice(found);
+        }
+    }
+    Ok(AllPairs { rows: Vec::new(), columns: Vec::new(), sum: 0.0, sum_squares: 0.0, scores: Some(scores) })
 }
 
 fn silent(n_units: usize) -> Trace {

@@ -85,7 +85,6 @@ pub(super) fn cut(
             alternating,
         ),
         Cut::Fixed(_) => Err("constant by construction"),
-        Cut::Opaque(reason) => Err(reason),
     }
 }
 
