@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-use rayon::prelude::*;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::matrix::{Case, Kind, Matrix, NotApplied, Outcome};
 use crate::checkpoint::{self, Checkpoint, Limits};
@@ -123,11 +123,11 @@ pub fn run(
             <= MAX_PARALLEL_ELEMENTS
     };
     let in_parallel = matches!(backend, Backend::Cpu(_)) && given.iter().all(is_small);
-    let done: Result<Vec<Done>, Error> =
-        if in_parallel { jobs.par_iter().map(work).collect() } else { jobs.iter().map(work).collect() };
+    let n_workers = if in_parallel { rayon::current_num_threads() } else { 1 };
+    let done = in_order(&jobs, n_workers, &work)?;
 
     let (mut cases, mut not_applied) = (Vec::new(), Vec::new());
-    for outcome in done? {
+    for outcome in done {
         match outcome {
             Ok(found) => cases.extend(found),
             Err(reason) if !not_applied.contains(&reason) => not_applied.push(reason),
@@ -146,6 +146,39 @@ pub fn run(
             .map(|(&(a, b), _)| (name(a), name(b)))
             .collect(),
     })
+}
+
+/// Results in the order of the jobs, or the first error. Threads of their own: a job that waits inside a pool would begin
+/// another one on its own stack, and so on.
+fn in_order(
+    jobs: &[Job],
+    n_workers: usize,
+    work: &(dyn Fn(&Job) -> Result<Done, Error> + Sync),
+) -> Result<Vec<Done>, Error> {
+    let next = AtomicUsize::new(0);
+    let found: Mutex<BTreeMap<usize, Result<Done, Error>>> = Mutex::new(BTreeMap::new());
+    let run = || {
+        while let Some((at, job)) = {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            jobs.get(at).map(|job| (at, job))
+        } {
+            let done = work(job);
+            if done.is_err() {
+                // nobody begins another one
+                next.store(jobs.len(), Ordering::Relaxed);
+            }
+            if let Ok(mut found) = found.lock() {
+                found.insert(at, done);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..n_workers.min(jobs.len()) {
+            scope.spawn(run);
+        }
+        run();
+    });
+    found.into_inner().unwrap_or_default().into_values().collect()
 }
 
 /// What is said of the given models as they are, by pair.

@@ -8,7 +8,7 @@ mod stored;
 
 use std::path::{Path, PathBuf};
 
-use cognate::attacks::{self, Kind, Matrix, Settings};
+use cognate::attacks::{self, Kind, Matrix, Outcome, Settings};
 use cognate::checkpoint::{self, Checkpoint, Limits};
 use cognate::compare::{Effort, Options};
 use cognate::cpu::Cpu;
@@ -120,7 +120,13 @@ fn complaints(matrix: &Matrix, is_allowed: impl Fn(&attacks::Case) -> bool) -> V
 fn no_transform_flips_a_verdict_on_trained_models() {
     let matrix = attacked(&[&zoo("base"), &zoo("independent-yinames")], &[]);
     assert!(matrix.related_before.is_empty(), "{:?}", matrix.related_before);
-    let wrong = complaints(&matrix, |_| false);
+    // a mean with a small share of a model has no more of its answers than a shared initialisation leaves: of which of
+    // the two it is, the verdict may be wrong (docs/limits.md), of sharing weights never
+    let is_small_merge = |case: &attacks::Case| {
+        matches!(VARIANTS[case.variant].change, Change::Merge { share, .. } if share < 0.5)
+            && case.outcome == Outcome::CommonOrigin
+    };
+    let wrong = complaints(&matrix, is_small_merge);
     assert!(wrong.is_empty(), "{wrong:#?}");
     let (related, unrelated) = matrix.totals();
     assert!(related.total() > 60 && unrelated.total() > 50, "{related:?} {unrelated:?}");
@@ -134,7 +140,8 @@ fn no_transform_of_a_drawn_model_accuses_another_draw() {
         for seed in [1, 2] {
             drawn::draw(layout, seed, 0.0).write(&path(seed));
         }
-        let matrix = attacked(&[&path(1), &path(2)], &[]);
+        // those after which roles, layers or experts are searched for, and all together
+        let matrix = attacked(&[&path(1), &path(2)], &["T4", "T10", "T13", "T16", "T17", "T18"]);
         let wrong = complaints(&matrix, |case| case.kind == Kind::Related);
         assert!(wrong.is_empty(), "{}: {wrong:#?}", layout.name);
     }
