@@ -18,7 +18,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("canonical", &["tensor", "checkpoint", "roles", "stream"]),
     ("align", &["checkpoint", "roles", "stream", "canonical"]),
     ("transforms", &["tensor", "numerics", "source", "checkpoint", "roles", "stream", "canonical"]),
-    ("measure", &["tensor", "numerics", "reductions", "kernels", "roles", "stream", "canonical", "align"]),
+    (
+        "measure",
+        &["tensor", "numerics", "reductions", "cpu", "kernels", "roles", "stream", "canonical", "align"],
+    ),
     ("evidence", &["numerics", "roles", "canonical", "measure"]),
     ("verdict", &["tensor", "numerics", "checkpoint", "roles", "canonical", "align", "measure", "evidence"]),
     (
@@ -42,7 +45,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("attacks", &["numerics", "kernels", "checkpoint", "transforms", "compare"]),
     ("evaluate", &["numerics", "compare"]),
     ("convert", &["tensor", "checkpoint", "roles", "stream", "canonical"]),
-    ("bench", &["tensor", "gpu", "reductions", "cpu", "kernels"]),
+    (
+        "bench",
+        &["tensor", "gpu", "reductions", "cpu", "source", "kernels", "checkpoint", "stream", "compare"],
+    ),
     ("report", &["tensor", "transforms", "compare", "attacks", "evaluate", "bench"]),
     (
         "cli",

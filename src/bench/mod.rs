@@ -4,10 +4,17 @@
 //! definition on a sample before its speed is believed. Plain results: rendering is someone else's job.
 
 pub mod checks;
+mod io;
 mod lines;
+mod model;
 pub mod noise;
 mod peaks;
+mod seeded_model;
 mod timing;
+
+pub use io::{IoLine, read_file};
+pub use model::{ModelReport, ModelRun, ModelStage, ProcessFacts, run_model};
+pub use seeded_model::{MODELS, ModelShape, checkpoint as seeded_checkpoint};
 
 use std::time::Duration;
 
@@ -206,6 +213,10 @@ pub struct BenchReport {
     pub seed: u64,
     /// In the order asked for.
     pub devices: Vec<DeviceReport>,
+    /// Comparisons of whole models of noise.
+    pub models: Vec<ModelReport>,
+    /// Reading of a file.
+    pub io: Vec<IoLine>,
 }
 
 impl BenchReport {
@@ -216,6 +227,8 @@ impl BenchReport {
             .iter()
             .flat_map(|device| &device.lines)
             .any(|line| !matches!(line.outcome, Outcome::Measured { .. }))
+            || self.models.iter().any(|model| !model.is_right)
+            || self.io.iter().any(|line| !line.is_right())
     }
 }
 
@@ -238,5 +251,17 @@ pub fn run(devices: &[Device<'_>], options: &Options, progress: &dyn Fn(&str)) -
             }
         })
         .collect();
-    BenchReport { version: env!("CARGO_PKG_VERSION"), seed: options.seed, devices }
+    BenchReport { devices, ..empty_report(options.seed) }
+}
+
+/// A run that has measured nothing yet.
+#[must_use]
+pub fn empty_report(seed: u64) -> BenchReport {
+    BenchReport {
+        version: env!("CARGO_PKG_VERSION"),
+        seed,
+        devices: Vec::new(),
+        models: Vec::new(),
+        io: Vec::new(),
+    }
 }

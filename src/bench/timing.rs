@@ -68,7 +68,7 @@ fn is_steady(samples: &[f64]) -> bool {
     variance.sqrt() < WARM_VARIATION * mean
 }
 
-fn summary(samples: &[f64]) -> Timing {
+pub(super) fn summary(samples: &[f64]) -> Timing {
     let median_s = median(samples);
     let deviations: Vec<f64> = samples.iter().map(|sample| (sample - median_s).abs()).collect();
     let third = samples.len() / 3;

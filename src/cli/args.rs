@@ -64,7 +64,10 @@ Examples:
 const BENCH_EXAMPLES: &str = "\
 Examples:
   cognate bench                                  the CPU and every real GPU
-  cognate bench --device cpu --seconds 0.2
+  cognate bench --device cpu --seconds 0.2 --svg roofline.svg
+  cognate bench --io model.safetensors           reading, cold and warm
+  cognate bench --model 7b                       a whole comparison, without its files
+  cognate bench --format json > before.json && cognate bench --baseline before.json
   cognate bench --device llvmpipe --shapes llama_8b_attention_q --format json";
 
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -404,7 +407,7 @@ pub(super) struct Devices {
 pub(super) struct Bench {
     /// Form of the result
     #[arg(long, default_value = "table", env = "COGNATE_FORMAT", hide_env_values = true)]
-    pub(super) format: ShortFormat,
+    pub(super) format: BenchFormat,
     /// cpu, all, or what --gpu takes; all leaves software adapters out
     #[arg(long, default_value = "all")]
     pub(super) device: String,
@@ -417,6 +420,30 @@ pub(super) struct Bench {
     /// Rows of all_pairs, at most those of the shape [default: as many as take a moment]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) rows: Option<u32>,
+    /// Measure reading this file instead: cold and warm, 1 to N threads, with S0 and S1 on top
+    #[arg(long, value_name = "FILE")]
+    pub(super) io: Option<PathBuf>,
+    /// Compare two seeded models of these shapes instead, made in the process; cpu where no device is named
+    #[arg(long, value_name = "SIZE", value_parser = clap::builder::PossibleValuesParser::new(crate::bench::MODELS.map(|model| model.name)))]
+    pub(super) model: Option<String>,
+    /// How deep to compare them
+    #[arg(long, default_value = "standard", requires = "model")]
+    pub(super) effort: EffortWord,
+    /// Only bit equality and plain sums of them
+    #[arg(long, requires = "model", conflicts_with = "effort")]
+    pub(super) plain: bool,
+    /// Speed of their source in GB/s [default: as fast as noise is made]
+    #[arg(long, value_name = "RATE", requires = "model", value_parser = positive_rate)]
+    pub(super) source_gb_per_s: Option<f64>,
+    /// Hold the run against an earlier one (--format json); exit code 1 if a line lost more than --tolerance
+    #[arg(long, value_name = "FILE")]
+    pub(super) baseline: Option<PathBuf>,
+    /// Share of its rate that a line may lose
+    #[arg(long, default_value_t = 0.1, requires = "baseline", value_parser = share)]
+    pub(super) tolerance: f64,
+    /// Draw the roofline of every device into this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["io", "model"])]
+    pub(super) svg: Option<PathBuf>,
     /// Time per line of the table
     #[arg(long, default_value_t = 0.5, value_parser = positive_seconds)]
     pub(super) seconds: f64,
@@ -483,6 +510,17 @@ pub(super) enum ShortFormat {
     Table,
     /// One document
     Json,
+}
+
+/// Form of a bench.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum BenchFormat {
+    /// Plain text for people
+    Table,
+    /// One document
+    Json,
+    /// For comments and job summaries
+    Markdown,
 }
 
 /// When to do something.
@@ -577,6 +615,20 @@ fn probability(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
         _ => Err("must be a number between 0 and 1, both excluded".to_owned()),
+    }
+}
+
+fn positive_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (1e-6..=1e6).contains(&value) => Ok(value),
+        _ => Err("must be a number of GB/s from 1e-6 to 1e6".to_owned()),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..1.0).contains(&value) => Ok(value),
+        _ => Err("must be a number from 0 to below 1".to_owned()),
     }
 }
 

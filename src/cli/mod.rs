@@ -16,6 +16,7 @@ mod new_file;
 mod output;
 mod pairs;
 mod panics;
+mod process;
 mod progress;
 mod screen;
 mod signals;

@@ -19,6 +19,7 @@ mod row_dots;
 mod simd;
 #[cfg(test)]
 mod tests;
+pub mod wide;
 
 pub use packed::{CodeOrder, scale_codes, scale_levels, unpack_codes};
 

@@ -117,7 +117,7 @@ impl Level {
 /// A loop in plain Rust that the compiler may vectorise with everything the machine has.
 ///
 /// `run` must be `#[inline(always)]`: only then is it compiled a second time, with the wider instructions.
-pub(super) trait Loop {
+pub trait Loop {
     /// What it returns.
     type Output;
     /// Runs it.
