@@ -191,6 +191,7 @@ fn a_model_of_the_hub_gives_the_numbers_of_its_local_copy() {
     open("org/a", &access).expect("opened");
     let requests = server.requests();
     assert_eq!(requests.len(), 5, "{requests:#?}");
+    assert!(requests.iter().all(|request| !request.path.contains("config.json")), "{requests:#?}");
     let size_bytes: u64 = opened.files.iter().map(|file| file.size_bytes()).sum();
     let of_weights = requests.iter().filter(|request| request.is_cdn);
     assert_eq!(of_weights.map(|request| request.n_bytes).sum::<u64>(), size_bytes, "{requests:#?}");

@@ -286,6 +286,10 @@ impl Source for RangedFile {
         Ok(())
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     fn expect(&self, ranges: &[Range<u64>]) -> Result<(), Error> {
         let missing = {
             let mut held = self.pool.held();
