@@ -19,12 +19,16 @@ pub struct RowRead {
     pub columns: Range<u64>,
 }
 
+/// A file, and what will be read of it.
+type OfFile<'a> = (&'a Arc<dyn Source>, Vec<Range<u64>>);
+
 /// Says to all files side by side what will be read of them.
 ///
 /// # Errors
 /// What a file fetched ahead did not come.
 pub fn expect_rows(reads: &[RowRead]) -> Result<(), Error> {
-    let mut by_file: BTreeMap<usize, (&Arc<dyn Source>, Vec<Range<u64>>)> = BTreeMap::new();
+    // many views lie in one file
+    let mut by_file: BTreeMap<usize, OfFile<'_>> = BTreeMap::new();
     for read in reads.iter().filter(|read| read.stored.file.is_remote()) {
         let file = &read.stored.file;
         let key = Arc::as_ptr(file).cast::<()>().addr();
