@@ -183,8 +183,8 @@ pub fn compare(
         &described(&headers.1, right, &pair.roles.1),
     );
     let alignment = align(backend, &mut pair, options, &meter, &mut clock)?;
-    let plain = stages::plain(backend, &pair, &alignment, options, &meter, &mut clock, progress)?;
     let traced = stages::trace(backend, &pair, &alignment, options, &meter, &mut clock, progress)?;
+    let plain = stages::plain(backend, &pair, (&alignment, &traced), options, &meter, &mut clock, progress)?;
     let plain = plain.or_sampled(&traced);
     let requantised = stages::requantised(&pair, &alignment, &plain, options, &meter, &mut clock)?;
     let agreements = stages::agreements(backend, &pair, &alignment, &traced, options, &meter, &mut clock)?;
@@ -295,7 +295,10 @@ fn align(
     flop = 0;
     for component in components {
         let same_layers = left.layers(component) == right.layers(component);
-        if same_layers && !options.wants(Statistic::Trace) && !options.wants(Statistic::Agreement) {
+        // a sketch of every layer would be most of what a quick run reads
+        let looks = options.effort != Effort::Quick
+            && (options.wants(Statistic::Trace) || options.wants(Statistic::Agreement));
+        if same_layers && !looks {
             let layers = right.layers(component);
             layer_map.left_of.extend(LayerMap::identity(component, &layers, &layers).left_of);
             continue;

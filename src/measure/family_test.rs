@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::agreement::{Agreement, agreement};
 use super::families::{Family, Kind};
 use super::trace::{Exchange, Trace, trace_test};
-use super::units::{Axis, load_units, load_vector, side_by_side};
+use super::units::{Axis, load_units, load_vector, read_of_units, side_by_side};
 use crate::align::{Alignment, PairedPart};
 use crate::canonical::{CanonicalModel, CanonicalPart, gain_of};
 use crate::kernels::{Backend, all_pairs, moments, permuted_traces};
 use crate::numerics::Rng;
 use crate::reductions::{AllPairs, Elements, Keep, PairMoments, Ranking};
 use crate::roles::Graph;
-use crate::stream::{Error, ReadMeter, RowPairing};
+use crate::stream::{Error, ReadMeter, RowPairing, RowRead, expect_rows};
 use crate::tensor::Matrix;
 
 /// How much of a family is read.
@@ -20,10 +20,22 @@ use crate::tensor::Matrix;
 pub struct Budget {
     /// Units drawn, at most 4,096.
     pub max_units: usize,
+    /// Which ones.
+    pub draw: Draw,
     /// Output rows that serve as features of units that are columns.
     pub max_feature_rows: usize,
     /// Permutations of one test.
     pub max_permutations: u64,
+}
+
+/// Which units and tokens a test looks at. Any choice that does not depend on the weights keeps the test exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Draw {
+    /// Drawn by seed from all.
+    Scattered,
+    /// The last units, and a window of tokens that begins where the seed says: each matrix is read in one run, and what
+    /// stands behind it in the file comes along.
+    Consecutive,
 }
 
 /// One model of the pair with what reading needs.
@@ -66,17 +78,25 @@ pub fn test_family(
     meter: &ReadMeter,
 ) -> Result<Outcome, Error> {
     let mut rng = Rng::new(labels);
-    let units = draw_units(family, budget.max_units, &mut rng);
+    let units = draw_units(family, budget, &mut rng);
     let n = units.len();
     let is_sample = (n as u64) < family.n_units;
     let tested = if is_sample { inside_groups(family, n) } else { family.exchange };
+    let features: Vec<(Vec<u64>, Vec<u64>)> = family
+        .members
+        .iter()
+        .map(|member| {
+            let pair = &alignment.pairs[member.pair];
+            draw_features(family, pair, &right.canonical.parts[pair.right], budget, &mut rng)
+        })
+        .collect();
+    expect_rows(&reads((left, right), alignment, family, &units, &features))?;
     let mut views: Vec<AllPairs> = Vec::new();
     let mut halves: [Vec<Vec<f32>>; 2] = [Vec::new(), Vec::new()];
     let (mut flop, mut is_finite, mut sampled_moments) = (0, true, Vec::new());
-    for member in &family.members {
+    for (member, features) in family.members.iter().zip(&features) {
         let pair = &alignment.pairs[member.pair];
         let (part_l, part_r) = (&left.canonical.parts[pair.left], &right.canonical.parts[pair.right]);
-        let features = draw_features(family, pair, part_r, budget, &mut rng);
         let load = |part: &CanonicalPart, rows: &[u64]| {
             load_member(part, member.axis, &units, member.blocks_per_group, family, rows, meter)
         };
@@ -188,14 +208,45 @@ fn silent(n_units: usize) -> Trace {
     }
 }
 
-/// Units of the test: a seeded sample, of whole groups where units come in groups.
-fn draw_units(family: &Family, max_units: usize, rng: &mut Rng) -> Vec<u64> {
+/// What the test of a family is about to read of both models: its matrices, and the gains that are folded into them.
+fn reads(
+    (left, right): (Model<'_>, Model<'_>),
+    alignment: &Alignment,
+    family: &Family,
+    units: &[u64],
+    features: &[(Vec<u64>, Vec<u64>)],
+) -> Vec<RowRead> {
+    let mut reads = Vec::new();
+    for (member, features) in family.members.iter().zip(features) {
+        let pair = &alignment.pairs[member.pair];
+        for (model, part, features) in [(left, pair.left, &features.0), (right, pair.right, &features.1)] {
+            let part = &model.canonical.parts[part];
+            if member.blocks_per_group == 1 {
+                reads.push(read_of_units(&part.stored, member.axis, units, features));
+            }
+            if member.axis == Axis::Rows
+                && let Some(gain) = part.role.and_then(|role| gain_of(model.canonical, &role))
+            {
+                let stored = &model.canonical.parts[gain].stored;
+                reads.push(RowRead { stored: stored.clone(), rows: vec![0], columns: 0..stored.view.n_cols });
+            }
+        }
+    }
+    reads
+}
+
+/// Units of the test, of whole groups where units come in groups.
+fn draw_units(family: &Family, budget: &Budget, rng: &mut Rng) -> Vec<u64> {
     let n_units = usize::try_from(family.n_units).unwrap_or(0);
+    let mut chosen = |n: usize, n_drawn: usize| match budget.draw {
+        Draw::Scattered => rng.sample(n, n_drawn),
+        Draw::Consecutive => (n - n_drawn.min(n)..n).collect(),
+    };
     match family.exchange {
-        Exchange::Free => rng.sample(n_units, max_units).into_iter().map(|unit| unit as u64).collect(),
+        Exchange::Free => chosen(n_units, budget.max_units).into_iter().map(|unit| unit as u64).collect(),
         Exchange::Wreath { group_size } | Exchange::Blocks { group_size } => {
-            let n_groups = (max_units / group_size).max(1);
-            let groups = rng.sample(n_units / group_size, n_groups);
+            let n_groups = (budget.max_units / group_size).max(1);
+            let groups = chosen(n_units / group_size, n_groups);
             groups
                 .into_iter()
                 .flat_map(|group| group * group_size..(group + 1) * group_size)
@@ -224,7 +275,14 @@ fn draw_features(
     let max_tokens = budget.max_feature_rows * 2;
     // half the draw is shuffled into each half of the test
     let mut draw = |n_rows: usize| {
-        let mut rows = rng.sample(n_rows, max_tokens);
+        let mut rows = match budget.draw {
+            Draw::Scattered => rng.sample(n_rows, max_tokens),
+            Draw::Consecutive => {
+                let n_drawn = max_tokens.min(n_rows);
+                let first = rng.below(n_rows - n_drawn + 1);
+                (first..first + n_drawn).collect()
+            }
+        };
         rng.shuffle(&mut rows);
         rows
     };

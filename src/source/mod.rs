@@ -17,6 +17,8 @@ mod place;
 mod ranged;
 mod reference;
 mod remote_hub;
+#[cfg(feature = "s3")]
+mod s3;
 mod seeded;
 mod throttled;
 mod url;
@@ -50,6 +52,10 @@ pub trait Source: Send + Sync + Debug {
     fn cost_bytes(&self, offset: u64, n_bytes: u64) -> u64 {
         let _ = offset;
         n_bytes
+    }
+    /// Whether a read goes over a network.
+    fn is_remote(&self) -> bool {
+        false
     }
     /// Says that these bytes will be read soon. A source far away fetches them in few requests; others do nothing.
     ///
