@@ -265,16 +265,16 @@ pub(super) struct Evaluate {
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(super) split_seed: u64,
     /// all: also the methods of others on the same pairs, in one table
-    #[arg(long, value_name = "WHICH", default_value = "ours")]
+    #[arg(long, value_name = "WHICH", default_value = "ours", conflicts_with = "attacks")]
     pub(super) methods: Methods,
     /// Also compare so many models with themselves in a random order of units: the exact null of p
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "attacks")]
     pub(super) null: Option<usize>,
     /// Also write one page for a browser: no network, no script
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "attacks")]
     pub(super) html: Option<PathBuf>,
     /// Fit the likelihood map and measure the controls: writes likelihood.json and controls.json into this folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "attacks")]
     pub(super) fit: Option<PathBuf>,
     /// Version that the fitted files carry
     #[arg(long, value_name = "VERSION", default_value = "unnamed", requires = "fit")]

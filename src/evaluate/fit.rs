@@ -1,8 +1,7 @@
-//! The likelihood map from labelled pairs: logistic regression of "shares weights" on the scale of the strength.
+//! The likelihood map from labelled pairs: isotonic regression (Ayer et al. 1955) of "shares weights" on the strength.
 //!
-//! Both classes weigh alike, so that the map is a likelihood ratio and any prior can be put before it. The penalty is Platt's
-//! (1999): instead of 0 and 1 the targets are 1/(F + 2) and (F + 1)/(F + 2), with F the *families* of the class: pairs of one
-//! family are no independent witnesses, and classes that do not overlap still have a finite slope.
+//! Pairs of one family are no independent witnesses: the pairs of each class together weigh as many as the class has
+//! families, and half a family is added to both sides of every step. Where the classes do not overlap a step is still finite.
 
 use std::collections::BTreeSet;
 
@@ -74,18 +73,12 @@ pub fn fit(rows: &[Row], version: &str) -> Result<Fitted, FitError> {
     if shared.is_empty() || independent.is_empty() {
         return Err(FitError::OneClass { n_shared: shared.len(), n_independent: independent.len() });
     }
-    let target = |n_families: usize| 1.0 / (n_families as f64 + 2.0);
     let (of_shared, of_independent) = (families(true), families(false));
-    let scaled = |values: &[f64]| values.iter().map(|s| LikelihoodMap::scale(*s)).collect::<Vec<_>>();
-    let (intercept, slope) = logistic(
-        (&scaled(&shared), 1.0 - target(of_shared.len())),
-        (&scaled(&independent), target(of_independent.len())),
-    );
+    let points = isotonic((&shared, of_shared.len()), (&independent, of_independent.len()));
     let FamilyBound { n_families, n_wrong, bound } = family_bound(rows);
     let map = LikelihoodMap {
         version: version.to_owned(),
-        intercept,
-        slope,
+        points,
         families: n_families,
         families_wrong: n_wrong,
         false_positive_bound: bound,
@@ -125,47 +118,63 @@ pub(super) fn reliability(rows: &[(&Row, &Outcome)], map: &LikelihoodMap) -> Opt
     calibration(&forecasts.collect::<Vec<_>>()).map(|found| Calibration { prior, ..found })
 }
 
-/// Intercept and slope ≥ 0 of the weighted cross entropy, each class with weight 1 and one soft target. Newton's method with
-/// halved steps: the loss is convex.
-fn logistic((high, high_target): (&[f64], f64), (low, low_target): (&[f64], f64)) -> (f64, f64) {
-    let points: Vec<(f64, f64, f64)> = high
-        .iter()
-        .map(|x| (*x, high_target, 1.0 / high.len() as f64))
-        .chain(low.iter().map(|x| (*x, low_target, 1.0 / low.len() as f64)))
-        .collect();
-    let loss = |a: f64, b: f64| -> f64 {
-        // ln(1 + e^z) − t·z
-        let of = |z: f64, t: f64| z.max(0.0) + (-z.abs()).exp().ln_1p() - t * z;
-        points.iter().map(|(x, t, w)| w * of(a + b * x, *t)).sum()
-    };
-    let (mut a, mut b) = (0.0, 0.0);
-    for _ in 0..100 {
-        let (mut ga, mut gb, mut haa, mut hab, mut hbb) = (0.0, 0.0, 1e-9, 0.0, 1e-9);
-        for (x, t, w) in &points {
-            let p = 1.0 / (1.0 + (-(a + b * x)).exp());
-            let (g, h) = (w * (p - t), w * p * (1.0 - p));
-            ga += g;
-            gb += g * x;
-            haa += h;
-            hab += h * x;
-            hbb += h * x * x;
+/// A run of strengths that count as one.
+#[derive(Clone, Copy)]
+struct Step {
+    low: f64,
+    high: f64,
+    /// Families that share weights, as a weight.
+    shared: f64,
+    /// Independent families, as a weight.
+    independent: f64,
+}
+
+/// Points (x, log likelihood ratio) of the best non-decreasing step function: pool adjacent violators, then a line from
+/// step to step.
+fn isotonic(
+    (shared, n_shared): (&[f64], usize),
+    (independent, n_independent): (&[f64], usize),
+) -> Vec<(f64, f64)> {
+    let (n_shared, n_independent) = (n_shared as f64, n_independent as f64);
+    let (of_shared, of_independent) =
+        (n_shared / shared.len() as f64, n_independent / independent.len() as f64);
+    let mut sorted: Vec<(f64, bool)> = shared.iter().map(|s| (LikelihoodMap::scale(*s), true)).collect();
+    sorted.extend(independent.iter().map(|s| (LikelihoodMap::scale(*s), false)));
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut steps: Vec<Step> = Vec::new();
+    for tied in sorted.chunk_by(|a, b| a.0 == b.0) {
+        let n = |class: bool| tied.iter().filter(|(_, is_shared)| *is_shared == class).count() as f64;
+        let x = tied[0].0;
+        let mut step =
+            Step { low: x, high: x, shared: n(true) * of_shared, independent: n(false) * of_independent };
+        // a step that is not above the one before it joins it
+        while let Some(last) = steps.last()
+            && last.shared * (step.shared + step.independent)
+                >= step.shared * (last.shared + last.independent)
+        {
+            step = Step {
+                low: last.low,
+                high: step.high,
+                shared: last.shared + step.shared,
+                independent: last.independent + step.independent,
+            };
+            steps.pop();
         }
-        let determinant = haa * hbb - hab * hab;
-        if determinant <= 0.0 {
-            break;
-        }
-        let (da, db) = ((hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant);
-        let (before, mut step) = (loss(a, b), 1.0);
-        while step > 1e-6 && loss(a - step * da, b - step * db) > before {
-            step *= 0.5;
-        }
-        (a, b) = (a - step * da, b - step * db);
-        if step * (da.abs() + db.abs()) < 1e-10 {
-            break;
+        steps.push(step);
+    }
+    let mut points = Vec::with_capacity(2 * steps.len());
+    let mut highest = f64::NEG_INFINITY;
+    for step in steps {
+        let of_shared = ((step.shared + 0.5) / (n_shared + 1.0)).ln();
+        let of_independent = ((step.independent + 0.5) / (n_independent + 1.0)).ln();
+        // what was added to both sides must not turn the order of steps around
+        highest = highest.max(of_shared - of_independent);
+        points.push((step.low, highest));
+        if step.high > step.low {
+            points.push((step.high, highest));
         }
     }
-    // more evidence must never make shared weights less likely: a map that says nothing is the best monotone one then
-    if b < 0.0 { (0.0, 0.0) } else { (a, b) }
+    points
 }
 
 #[cfg(test)]
@@ -173,27 +182,43 @@ mod tests {
     use super::*;
     use crate::numerics::Rng;
 
-    #[test]
-    fn a_logistic_law_is_found_again() {
-        // P(shared | x) = 1 / (1 + e^(3 − 2x)) at even prior ⇔ the two densities have log ratio 2x − 3: normals around 1 and 2
-        // with variance 1/2 have log ratio 2x − 3
-        let mut rng = Rng::new(&[3]);
-        let mut draw =
-            |mean: f64| (0..20_000).map(|_| mean + 0.5f64.sqrt() * rng.normal()).collect::<Vec<_>>();
-        let (a, b) = logistic((&draw(2.0), 1.0), (&draw(1.0), 0.0));
-        // standard errors of a logistic fit on 20,000 + 20,000 such draws are near .03
-        assert!((a + 3.0).abs() < 0.15 && (b - 2.0).abs() < 0.1, "{a} {b}");
+    /// ln ratio at x, read off points.
+    fn at(points: &[(f64, f64)], x: f64) -> f64 {
+        let map = LikelihoodMap { points: points.to_vec(), ..LikelihoodMap::shipped().clone() };
+        map.ln_ratio(10f64.powf(x) - 1.0)
     }
 
     #[test]
-    fn classes_apart_have_a_finite_slope_and_reach_their_targets() {
-        let (a, b) = logistic((&[2.0; 40], 0.99), (&[0.1; 60], 0.02));
-        let at = |x: f64| 1.0 / (1.0 + (-(a + b * x)).exp());
-        assert!((at(2.0) - 0.99).abs() < 1e-6 && (at(0.1) - 0.02).abs() < 1e-6);
+    fn the_ratio_of_two_densities_is_found_again() {
+        // normals around 1 and 2 with variance 1/2 have the log ratio 2x − 3
+        let mut rng = Rng::new(&[3]);
+        let mut draw = |mean: f64| -> Vec<f64> {
+            (0..20_000).map(|_| 10f64.powf((mean + 0.5f64.sqrt() * rng.normal()).max(0.0)) - 1.0).collect()
+        };
+        let points = isotonic((&draw(2.0), 20_000), (&draw(1.0), 20_000));
+        for x in [0.8, 1.2, 1.5, 1.8, 2.2] {
+            // steps of n^(2/3) draws: their counts vary by n^(-1/3) = .04, four of them with the width of a step
+            assert!((at(&points, x) - (2.0 * x - 3.0)).abs() < 0.2, "{x}: {}", at(&points, x));
+        }
+        assert!(points.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 <= pair[1].1));
+    }
+
+    #[test]
+    fn classes_apart_leave_a_finite_ratio_that_grows_with_families_and_not_with_pairs() {
+        let of = |n_pairs: usize, n_families| {
+            let points = isotonic((&vec![99.0; n_pairs], n_families), (&vec![0.0; n_pairs], n_families));
+            (at(&points, 0.0), at(&points, 2.0))
+        };
+        // ln((F + ½)/(F + 1)) − ln(½/(F + 1))
+        let ratio = |f: f64| (2.0 * f + 1.0).ln();
+        let (low, high) = of(40, 40);
+        assert!((high - ratio(40.0)).abs() < 1e-9 && (low + ratio(40.0)).abs() < 1e-9);
+        assert_eq!(of(4000, 40), (low, high));
     }
 
     #[test]
     fn evidence_never_lowers_a_likelihood() {
-        assert_eq!(logistic((&[0.1; 9], 0.9), (&[2.0; 9], 0.1)), (0.0, 0.0));
+        let points = isotonic((&[0.1; 9], 9), (&[20.0; 9], 9));
+        assert!(points.iter().all(|(_, ratio)| ratio.abs() < 1e-9), "{points:?}");
     }
 }

@@ -1,8 +1,8 @@
 //! Posterior of "shares weights": a monotone map of the strongest statistic, capped by what the controls support.
 //!
-//! logit L = logit(prior) + a + b · x with x = log10(1 + strength), strength = −log10 of the strongest p or weight, so that no
-//! single scale of p dominates. a, b ≥ 0 and the families that were held against each other stand in `data/likelihood.json`,
-//! which `cognate evaluate MANIFEST --fit DIR` writes (docs/evaluate.md#fit).
+//! logit L = logit(prior) + f(x), x = log10(1 + strength), strength = −log10 of the strongest p or weight, so that no single
+//! scale of p dominates. f, a log likelihood ratio, is linear between the points of `data/likelihood.json`, which
+//! `cognate evaluate MANIFEST --fit DIR` writes with the families behind it (docs/evaluate.md#fit).
 
 use std::sync::LazyLock;
 
@@ -13,10 +13,8 @@ use serde::Deserialize;
 pub struct LikelihoodMap {
     /// Printed in every report.
     pub version: String,
-    /// a, the logit at strength 0 and even prior.
-    pub intercept: f64,
-    /// b.
-    pub slope: f64,
+    /// (x, f(x)) with both ascending; constant beyond both ends.
+    pub points: Vec<(f64, f64)>,
     /// Independent trained families that were held against each other.
     pub families: usize,
     /// Of these, in a pair that was accused.
@@ -69,10 +67,22 @@ impl LikelihoodMap {
         self.families < ENOUGH_FAMILIES
     }
 
+    /// f of a strength: ln of how much likelier it is where weights are shared.
+    #[must_use]
+    pub fn ln_ratio(&self, strength: f64) -> f64 {
+        let x = Self::scale(strength);
+        let above = self.points.partition_point(|(at, _)| *at < x);
+        match (above.checked_sub(1).and_then(|below| self.points.get(below)), self.points.get(above)) {
+            (Some((x0, y0)), Some((x1, y1))) => y0 + (y1 - y0) * (x - x0) / (x1 - x0),
+            (Some((_, y)), None) | (None, Some((_, y))) => *y,
+            (None, None) => 0.0,
+        }
+    }
+
     /// Likelihood of a strength at a prior.
     #[must_use]
     pub fn at(&self, strength: f64, prior: f64) -> Likelihood {
-        let logit = (prior / (1.0 - prior)).ln() + self.intercept + self.slope * Self::scale(strength);
+        let logit = (prior / (1.0 - prior)).ln() + self.ln_ratio(strength);
         let cap = self.cap();
         Likelihood { value: (1.0 / (1.0 + (-logit).exp())).min(cap), cap, strength }
     }
@@ -94,11 +104,24 @@ mod tests {
         let at = |strength: f64| map.at(strength, 0.5).value;
         let values: Vec<f64> = (0..400).map(|strength| at(f64::from(strength))).collect();
         assert!(values.windows(2).all(|pair| pair[0] <= pair[1]));
-        assert!(values[0] < 0.05, "{}", values[0]);
+        assert!(values[0] < 0.1, "{}", values[0]);
         assert_eq!(at(1e4), map.cap());
         assert!(map.cap() <= 1.0 - 3.0 / map.families as f64);
         assert!(map.at(14.0, 0.01).value < at(14.0));
-        assert!(!map.version.is_empty() && map.slope >= 0.0);
+        assert!(!map.version.is_empty() && !map.points.is_empty());
+    }
+
+    #[test]
+    fn between_points_the_map_is_a_line_and_beyond_them_constant() {
+        let points = vec![(0.0, -2.0), (1.0, 0.0), (1.0, 3.0), (2.0, 4.0)];
+        let map = LikelihoodMap { points, ..LikelihoodMap::shipped().clone() };
+        // x of a strength s is log10(1 + s)
+        for (strength, wanted) in
+            [(0.0, -2.0), (10f64.sqrt() - 1.0, -1.0), (9.0, 0.0), (9.001, 3.0), (1e9, 4.0)]
+        {
+            assert!((map.ln_ratio(strength) - wanted).abs() < 1e-3, "{strength}");
+        }
+        assert_eq!(LikelihoodMap { points: vec![], ..map }.ln_ratio(5.0), 0.0);
     }
 
     #[test]

@@ -179,7 +179,8 @@ fn a_fit_needs_both_classes_and_writes_what_the_next_build_reads() {
     let text = std::fs::read_to_string(path.join("likelihood.json")).expect("a map");
     let map: cognate::evidence::LikelihoodMap = serde_json::from_str(&text).expect("as the build reads it");
     assert_eq!((map.version.as_str(), map.families, map.families_wrong), ("trial", 2, 0));
-    assert!(map.slope >= 0.0 && map.cap() == 0.0, "two families support nothing");
+    assert!(map.points.windows(2).all(|pair| pair[0] <= pair[1]) && map.points.len() >= 2);
+    assert_eq!(map.cap(), 0.0, "two families support nothing");
     let text = std::fs::read_to_string(path.join("controls.json")).expect("controls");
     let controls: cognate::evidence::ShippedControls =
         serde_json::from_str(&text).expect("as the build reads it");

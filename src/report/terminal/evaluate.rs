@@ -188,7 +188,11 @@ pub fn fitted(fitted: &Fitted, controls: &Controls, style: Style) -> String {
     let version = page.name(&map.version);
     page.heading("FITTED MAP", &version, Ink::Bold, "");
     let provisional = if map.is_provisional() { ", provisional: too few families" } else { "" };
-    page.row("map", &format!("logit = {:.3} + {:.3} log10(1 + strength)", map.intercept, map.slope));
+    let odds: Vec<String> = [0.0, 1.0, 3.0, 6.0, 10.0, 30.0, 100.0]
+        .iter()
+        .map(|strength| format!("{strength}: {:.3}", map.at(*strength, 0.5).value))
+        .collect();
+    page.row("map", &format!("likelihood at even prior by strength: {}", odds.join(", ")));
     page.row(
         "fitted on",
         &format!(

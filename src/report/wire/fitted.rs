@@ -10,8 +10,7 @@ use crate::report::words;
 #[derive(Debug, Serialize)]
 pub struct FittedMap<'a> {
     version: &'a str,
-    intercept: Rounded<6>,
-    slope: Rounded<6>,
+    points: Vec<(Rounded<6>, Rounded<6>)>,
     families: usize,
     families_wrong: usize,
     false_positive_bound: Rounded<6>,
@@ -55,8 +54,7 @@ impl<'a> FittedMap<'a> {
         };
         FittedMap {
             version: &map.version,
-            intercept: map.intercept.into(),
-            slope: map.slope.into(),
+            points: map.points.iter().map(|(x, ratio)| ((*x).into(), (*ratio).into())).collect(),
             families: map.families,
             families_wrong: map.families_wrong,
             false_positive_bound: map.false_positive_bound.into(),
