@@ -4,6 +4,8 @@
 mod attacks;
 #[path = "cli/evaluate.rs"]
 mod evaluate;
+#[path = "cli/matrix.rs"]
+mod matrix;
 mod schemas;
 mod tiny_models;
 

@@ -43,13 +43,16 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("attacks", &["numerics", "kernels", "checkpoint", "transforms", "compare"]),
-    ("evaluate", &["numerics", "compare"]),
+    ("shuffled", &["tensor", "numerics", "source", "checkpoint", "roles", "canonical"]),
+    ("rivals", &["tensor", "numerics", "checkpoint", "roles", "stream", "canonical"]),
+    ("matrix", &["compare"]),
+    ("evaluate", &["numerics", "evidence", "compare"]),
     ("convert", &["tensor", "checkpoint", "roles", "stream", "canonical"]),
     (
         "bench",
         &["tensor", "gpu", "reductions", "cpu", "source", "kernels", "checkpoint", "stream", "compare"],
     ),
-    ("report", &["tensor", "transforms", "compare", "attacks", "evaluate", "bench"]),
+    ("report", &["tensor", "transforms", "compare", "attacks", "matrix", "evaluate", "bench"]),
     (
         "cli",
         &[
@@ -66,6 +69,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "evidence",
             "compare",
             "attacks",
+            "shuffled",
+            "rivals",
+            "matrix",
             "evaluate",
             "convert",
             "bench",

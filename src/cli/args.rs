@@ -34,12 +34,20 @@ Examples:
   cognate evaluate families/manifest.jsonl --resume done.jsonl --format json -o evaluation.json
   cognate evaluate pairs.jsonl --effort quick --format markdown
   cognate evaluate --attacks base other --seeds 1 --keep disguised
+  cognate evaluate families/manifest.jsonl --fit data --map-version 2
 
 A line of the manifest is a labelled pair or a model with its family (docs/evaluate.md):
   {\"left\": \"a\", \"right\": \"b\", \"label\": \"independent\", \"family_left\": \"A\", \"family_right\": \"B\"}
   {\"model\": \"a-ft\", \"family\": \"A\", \"parents\": [\"a\"]}
 
 A pair that fails stops nothing; the exit code is the first that applies to any of them.";
+
+const MATRIX_EXAMPLES: &str = "\
+Examples:
+  cognate matrix base tuned other
+  cognate matrix zoo                             every subfolder is a model
+  cognate matrix zoo --format csv -o pairs.csv
+  cognate matrix zoo --format newick             average linkage on 1 - likelihood";
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -130,6 +138,9 @@ pub(super) enum Verb {
     /// Accuracy, calibration and cost on labelled pairs
     #[command(after_help = EVALUATE_EXAMPLES)]
     Evaluate(Box<Evaluate>),
+    /// Every pair of some models: likelihoods, verdicts, a tree of who is near whom
+    #[command(after_help = MATRIX_EXAMPLES)]
+    Matrix(Box<Matrix>),
     /// Show one model: format, family, roles, element types, NaN and Inf
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(Inspect),
@@ -155,6 +166,7 @@ impl Verb {
     pub(super) fn schema_version(&self) -> &'static str {
         match self {
             Verb::Evaluate(_) => wire::EVALUATE_VERSION,
+            Verb::Matrix(_) => wire::MATRIX_VERSION,
             Verb::Inspect(_) => wire::INSPECT_VERSION,
             Verb::Devices(_) => wire::DEVICES_VERSION,
             Verb::Bench(_) => wire::BENCH_VERSION,
@@ -255,6 +267,21 @@ pub(super) struct Evaluate {
     /// Seed that splits families into fit and test where the manifest does not
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(super) split_seed: u64,
+    /// all: also the methods of others on the same pairs, in one table
+    #[arg(long, value_name = "WHICH", default_value = "ours", conflicts_with = "attacks")]
+    pub(super) methods: Methods,
+    /// Also compare so many models with themselves in a random order of units: the exact null of p
+    #[arg(long, value_name = "N", conflicts_with = "attacks")]
+    pub(super) null: Option<usize>,
+    /// Also write one page for a browser: no network, no script
+    #[arg(long, value_name = "FILE", conflicts_with = "attacks")]
+    pub(super) html: Option<PathBuf>,
+    /// Fit the likelihood map and measure the controls: writes likelihood.json and controls.json into this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "attacks")]
+    pub(super) fit: Option<PathBuf>,
+    /// Version that the fitted files carry
+    #[arg(long, value_name = "VERSION", default_value = "unnamed", requires = "fit")]
+    pub(super) map_version: String,
     /// Pairs compared at a time on the CPU [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) jobs: Option<u16>,
@@ -281,6 +308,59 @@ impl Evaluate {
     pub(super) fn manifest(&self) -> &std::path::Path {
         self.manifest.as_deref().unwrap_or_else(|| std::path::Path::new(""))
     }
+}
+
+/// Which methods an evaluation runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Methods {
+    Ours,
+    All,
+}
+
+/// `cognate matrix`.
+#[derive(Debug, Args)]
+pub(super) struct Matrix {
+    /// Models, or one folder whose subfolders are models
+    #[arg(required = true, value_name = "MODEL")]
+    pub(super) models: Vec<String>,
+    /// Form of the result
+    #[arg(long, default_value = "table", env = "COGNATE_FORMAT", hide_env_values = true)]
+    pub(super) format: MatrixFormat,
+    /// Write the result to a file, whole or not at all
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Pairs compared at a time on the CPU [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) jobs: Option<u16>,
+    /// How deep to look
+    #[arg(long, default_value = "standard", env = "COGNATE_EFFORT", hide_env_values = true)]
+    pub(super) effort: EffortWord,
+    /// Seed of all random draws
+    #[arg(long, default_value_t = 0, env = "COGNATE_SEED", hide_env_values = true)]
+    pub(super) seed: u64,
+    /// Prior probability of shared weights, between 0 and 1
+    #[arg(long, default_value_t = 0.5, value_parser = probability, env = "COGNATE_PRIOR", hide_env_values = true)]
+    pub(super) prior: f64,
+    /// Exit code 0 even if tensors had to be skipped
+    #[arg(long, env = "COGNATE_ALLOW_PARTIAL", hide_env_values = true)]
+    pub(super) allow_partial: bool,
+    #[command(flatten)]
+    pub(super) backend: BackendArgs,
+    #[command(flatten)]
+    pub(super) reading: Reading,
+}
+
+/// Form of a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum MatrixFormat {
+    /// Plain text for people
+    Table,
+    /// One document
+    Json,
+    /// A row per pair, for spreadsheets
+    Csv,
+    /// Average linkage on 1 − likelihood
+    Newick,
 }
 
 /// Form of an evaluation.
@@ -472,6 +552,7 @@ pub(super) enum SchemaVerb {
     /// Of `evaluate --attacks`
     Attacks,
     Inspect,
+    Matrix,
     Devices,
     Bench,
 }
@@ -483,6 +564,7 @@ impl SchemaVerb {
             SchemaVerb::Compare => "compare",
             SchemaVerb::Evaluate => "evaluate",
             SchemaVerb::Attacks => "attacks",
+            SchemaVerb::Matrix => "matrix",
             SchemaVerb::Inspect => "inspect",
             SchemaVerb::Devices => "devices",
             SchemaVerb::Bench => "bench",

@@ -42,9 +42,10 @@ pub fn comparison(comparison: &Comparison) -> String {
         ("weights", format!("**{}**", markdown(verdict))),
         ("decided by", markdown(&weights.decided_by.join(", "))),
         (
-            "likelihood (provisional)",
+            "likelihood",
             weights.likelihood.map_or(none(), |value| format!("{value:.4}, prior {}", weights.prior)),
         ),
+        ("false accusations", markdown_sentence(&words::support_sentence(&weights.support))),
         ("log10 p (floor)", p_value(comparison)),
         (
             "direction",

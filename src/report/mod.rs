@@ -4,9 +4,12 @@
 //! returns a string; nothing here reads, prints or measures.
 
 pub mod baseline;
+pub mod csv;
 pub mod escape;
+pub mod html;
 pub mod json;
 pub mod markdown;
+pub mod newick;
 pub mod quantity;
 pub mod rates;
 pub mod schema;

@@ -133,6 +133,18 @@ pub fn side_word(side: Side) -> &'static str {
 /// Every reason for leaving a tensor out, the one with an exit code first.
 pub const WHYS: [Why; 4] = [Why::Skipped, Why::Unpaired, Why::SampledOut, Why::FixedByArchitecture];
 
+/// What stands behind the likelihood.
+#[must_use]
+pub fn support_sentence(support: &crate::compare::Support) -> String {
+    let provisional = if support.is_provisional { "provisional: " } else { "" };
+    format!(
+        "{provisional}{} of {} independent families were accused, so at most {:.1} % of others (95 %)",
+        support.n_wrong,
+        support.n_families,
+        100.0 * support.bound
+    )
+}
+
 /// The word for leaving a tensor out.
 #[must_use]
 pub fn why_word(why: Why) -> &'static str {

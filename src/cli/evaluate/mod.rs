@@ -1,21 +1,24 @@
 //! `cognate evaluate`: labelled pairs, compared and counted (docs/evaluate.md).
 
 mod attacks;
+mod fit;
+mod methods;
+mod null;
 mod resume;
 mod run;
 
 use std::path::Path;
 
-use super::args::{Evaluate, EvaluateFormat};
+use super::args::{Evaluate, EvaluateFormat, Methods};
 use super::backend;
 use super::output::Sink;
 use super::screen::Screen;
 use super::{exit, failure};
 use crate::compare::METHOD_VERSION;
 use crate::evaluate::{self, LineFault, Listing, Row, Spelling, Summary};
-use crate::evidence::MAP_VERSION;
+use crate::evidence::LikelihoodMap;
 use crate::report::wire::{EvaluatedPair, Evaluation, EvaluationTool, Failure};
-use crate::report::{json, markdown, terminal, words};
+use crate::report::{html, json, markdown, terminal, words};
 use resume::Resume;
 
 /// How the report spells its words.
@@ -31,11 +34,16 @@ pub(super) fn run(args: &Evaluate, screen: &Screen) -> Result<u8, Box<Failure>> 
         return attacks::run(args, screen);
     }
     let mut sink = Sink::open(args.output.as_deref(), &[args.manifest()])?;
+    let page = match &args.html {
+        Some(path) => Some(Sink::open(Some(path), &[args.manifest()])?),
+        None => None,
+    };
     let listing = read(args)?;
     let chosen = backend::open(&args.backend)?;
     let run_id = format!(
-        "{} {METHOD_VERSION} {MAP_VERSION} {} {} {}",
+        "{} {METHOD_VERSION} {} {} {} {}",
         env!("CARGO_PKG_VERSION"),
+        LikelihoodMap::shipped().version,
         crate::compare::Effort::from(args.effort).name(),
         args.seed,
         args.prior
@@ -50,10 +58,26 @@ pub(super) fn run(args: &Evaluate, screen: &Screen) -> Result<u8, Box<Failure>> 
     let rows = run::rows(&listing.pairs, args, &chosen, &resume, screen)?;
     resume.close()?;
     codes.extend(rows.iter().map(|row| code_of(row, args)));
-    let summary = evaluate::summary(&rows, &SPELLING);
+    let mut summary = evaluate::summary(&rows, &SPELLING);
+    if args.methods == Methods::All {
+        summary.methods = methods::lines(&rows, args, &chosen, screen)?;
+    }
+    if let Some(n) = args.null {
+        summary.null_shuffled = null::rates(&listing.pairs, n, args, &chosen, screen)?;
+    }
     let exit_code = exit::first_of(codes);
+    if let Some(mut page) = page {
+        let n_listed = rows.len() + listing.faults.len();
+        page.write(&html::evaluation(&args.manifest().to_string_lossy(), n_listed, &summary, &rows))?;
+        page.finish()?;
+    }
     sink.write(&text(args, &summary, &rows, &listing, (&run_id, exit_code), screen))?;
     sink.finish()?;
+    // last, so that rows that allow no fit are reported all the same
+    if let Some(folder) = &args.fit {
+        let (fitted, controls) = fit::write(folder, &rows, args)?;
+        screen.tell(&terminal::fitted(&fitted, &controls, screen.error_style));
+    }
     Ok(exit_code)
 }
 
@@ -114,7 +138,7 @@ fn text(
             let tool = EvaluationTool {
                 version: env!("CARGO_PKG_VERSION"),
                 method_version: METHOD_VERSION,
-                map_version: MAP_VERSION,
+                map_version: &LikelihoodMap::shipped().version,
                 seed: args.seed,
                 effort: crate::compare::Effort::from(args.effort).name(),
                 prior: args.prior,

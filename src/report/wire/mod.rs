@@ -7,7 +7,9 @@ mod compare;
 mod devices;
 mod evaluate;
 mod failure;
+mod fitted;
 mod inspect;
+mod matrix;
 mod rounded;
 
 pub use attacks::{ATTACKS_VERSION, Attacks};
@@ -16,5 +18,7 @@ pub use compare::{COMPARE_VERSION, Comparison};
 pub use devices::{DEVICES_VERSION, Device, Devices};
 pub use evaluate::{EVALUATE_VERSION, EvaluatedPair, Evaluation, Tool as EvaluationTool};
 pub use failure::{ErrorDocument, Failure, Reference};
+pub use fitted::{FittedMap, MeasuredControls};
 pub use inspect::{INSPECT_VERSION, InspectedTensor, Inspection, Roles, Values};
+pub use matrix::{MATRIX_VERSION, Matrix};
 pub use rounded::Rounded;
