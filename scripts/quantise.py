@@ -16,10 +16,10 @@ Which code makes which form:
 | bnb8 nf4 nf4-nested fp4     | bitsandbytes, `int8_vectorwise_quant` and `quantize_4bit` on the CPU                       |
 | ct4 ct4-zero ct8 ct3        | compressed-tensors, `PackedQuantizationCompressor`                                         |
 | ct-int8 nvfp4               | compressed-tensors, `NaiveQuantizationCompressor`, `NVFP4PackedCompressor`                 |
-| fp8-block fp8-row fp8-tensor| torch's cast to float8_e4m3fn with the scales of DeepSeek-V3's `fp8_cast_bf16` undone here  |
+| fp8-block fp8-row fp8-tensor| torch's cast to float8_e4m3fn over scales as DeepSeek-V3's `weight_dequant` multiplies them |
 | mxfp4                       | written here from the OCP Microscaling specification 1.0; decoded by transformers           |
 
-`expected(form, …)` gives the weight as the same tool decodes it, in f32.
+`quantise(form, weight)` also gives the weight as the same tool decodes it, in f32: `reference_values_quantised.py`.
 """
 
 import argparse
@@ -103,7 +103,7 @@ def gptq(weight, bits, group, order=None):
     return tensors, expected, packed
 
 
-def quantise(form, weight):
+def quantise(form, weight, block=(128, 128)):
     """Tensors of the form by their names behind the module's, and the weight as the tool decodes it, f32."""
     weight = weight.float().contiguous()
     out, inputs = weight.shape
@@ -147,7 +147,7 @@ def quantise(form, weight):
     if form.startswith("ct") or form == "nvfp4":
         return compressed(form, weight)
     if form.startswith("fp8"):
-        side = {"fp8-block": (128, 128), "fp8-row": (1, inputs), "fp8-tensor": (out, inputs)}[form]
+        side = {"fp8-block": block, "fp8-row": (1, inputs), "fp8-tensor": (out, inputs)}[form]
         rows, cols = (-(-n // s) for n, s in zip((out, inputs), side))
         scale = torch.empty(rows, cols)
         codes, expected = torch.empty(out, inputs, dtype=torch.float8_e4m3fn), torch.empty_like(weight)
@@ -210,8 +210,16 @@ def compressed(form, weight):
     scheme = QuantizationScheme(targets=["Linear"], weights=args)
     compressor = BaseCompressor.get_value_from_registry(name)
     stored = {k: v for k, v in compressor.compress(state, scheme).items() if v is not None}
-    decoded = compressor.decompress(dict(stored), scheme)["weight"].float()
-    return stored, decoded
+    if form == "nvfp4":
+        # the same two steps as `decompress`, which would round to bfloat16
+        from compressed_tensors.compressors.nvfp4.helpers import unpack_fp4_from_uint8
+        from compressed_tensors.quantization.lifecycle.forward import dequantize
+
+        codes = unpack_fp4_from_uint8(stored["weight_packed"], out, inputs, dtype=torch.float32)
+        scale = stored["weight_scale"].float()
+        decoded = dequantize(x_q=codes, scale=scale, args=args, global_scale=overall, dtype=torch.float32)
+        return stored, decoded
+    return stored, compressor.decompress(dict(stored), scheme)["weight"].float()
 
 
 E2M1 = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0])

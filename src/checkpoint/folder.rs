@@ -13,6 +13,8 @@ const MAX_SHOWN: usize = 8;
 
 /// The names that loaders look for first.
 const MAIN_INDEX: &str = "model.safetensors.index.json";
+/// Factors of an adapter, as PEFT names them.
+pub(super) const ADAPTER_FILE: &str = "adapter_model.safetensors";
 /// How an index of shards ends.
 const INDEX_SUFFIXES: [&str; 2] = [".safetensors.index.json", ".bin.index.json"];
 
@@ -34,7 +36,7 @@ struct Set<'a> {
     indexes: &'a [String],
     files: &'a [String],
     main_index: &'static str,
-    main_file: &'static str,
+    main_files: &'static [&'static str],
     end: &'static str,
 }
 
@@ -138,7 +140,7 @@ impl Contents {
             indexes: &self.indexes,
             files: &self.safetensors,
             main_index: MAIN_INDEX,
-            main_file: "model.safetensors",
+            main_files: &["model.safetensors", ADAPTER_FILE],
             end: ".safetensors",
         };
         let pickles = Set {
@@ -146,7 +148,7 @@ impl Contents {
             indexes: &self.pickle_indexes,
             files: &self.pickles,
             main_index: "pytorch_model.bin.index.json",
-            main_file: "pytorch_model.bin",
+            main_files: &["pytorch_model.bin"],
             end: ".bin",
         };
         for set in [safetensors, pickles] {
@@ -182,8 +184,8 @@ impl Contents {
             }
             return Ok(Some(Weights::Index(index.to_string())));
         }
-        if has(set.files, set.main_file) {
-            return Ok(Some(Weights::Single(set.main_file.to_string())));
+        if let Some(main) = set.main_files.iter().find(|main| has(set.files, main)) {
+            return Ok(Some(Weights::Single((*main).to_string())));
         }
         match set.files {
             [] => Ok(None),

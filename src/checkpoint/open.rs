@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::folder::{self, Contents};
 use super::weights::{self, Admitted};
-use super::{Checkpoint, Config, Error, Limits, Note, adapter, index, quantised, sidecar};
+use super::{Checkpoint, Config, Error, Limits, Note, Quantisation, adapter, index, quantised, sidecar};
 use crate::source::{Access, Found, Network, Place, Source, resolve};
 
 /// Opens a file, folder, index or model id and validates everything but the values.
@@ -17,7 +17,7 @@ pub fn open(reference: &str, limits: &Limits) -> Result<Checkpoint, Error> {
 }
 
 /// As [`open`]; an adapter is laid over `base`, or else over the model that it names, if that is in the local Hub cache.
-/// Without any, the changes that it makes are its tensors ([`Adapter::is_delta`]).
+/// Without any, the changes that it makes are its tensors ([`Adapter::is_delta`](super::Adapter::is_delta)).
 ///
 /// # Errors
 /// As [`open`], of the adapter or of its base.
@@ -110,8 +110,16 @@ fn finish(mut checkpoint: Checkpoint, reference: &str, contents: &Contents) -> R
     if let Some(config) = &mut checkpoint.config {
         compare_with_shapes(config, &checkpoint.tensors, &mut checkpoint.notes);
     }
+    if let Some(config) = &mut checkpoint.config
+        && config.quantisation == Quantisation::default()
+        && checkpoint.tensors.iter().any(|tensor| tensor.name.ends_with(".qweight"))
+    {
+        config.quantisation = sidecar::quantisation(&*contents.place)?;
+    }
     quantised::decode_groups(&mut checkpoint);
-    checkpoint.adapter = sidecar::adapter(contents)?;
+    if checkpoint.files.iter().any(|file| file.name() == folder::ADAPTER_FILE) {
+        checkpoint.adapter = sidecar::adapter(&*contents.place)?;
+    }
     checkpoint.vocabulary = sidecar::vocabulary(&*contents.place, &mut checkpoint.notes)?;
     Ok(checkpoint)
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::folder::Contents;
 use super::{Adapter, Config, Error, Note, Quantisation, Vocabulary, config, json, vocabulary};
 use crate::source::{Fault, Place, Source, grouped};
 
@@ -50,15 +49,12 @@ pub(super) fn config(place: &dyn Place, notes: &mut Vec<Note>) -> Result<Option<
     }
     let (path, file) = (place.path_of(name), place.open(name)?);
     let text = read_text(&path, &*file, MAX_CONFIG_BYTES, "CT-CONFIG")?;
-    let mut config = config::parse(&text, notes).map_err(|fault| fault.in_file(&path))?;
-    if config.quantisation == Quantisation::default() {
-        config.quantisation = quantisation(place)?;
-    }
+    let config = config::parse(&text, notes).map_err(|fault| fault.in_file(&path))?;
     Ok(Some(config))
 }
 
 /// Where old writers of GPTQ put what now stands in the config.
-fn quantisation(place: &dyn Place) -> Result<Quantisation, Error> {
+pub(super) fn quantisation(place: &dyn Place) -> Result<Quantisation, Error> {
     let name = "quantize_config.json";
     if !place.has(name)? {
         return Ok(Quantisation::default());
@@ -67,12 +63,10 @@ fn quantisation(place: &dyn Place) -> Result<Quantisation, Error> {
     Ok(config::parse_quantisation(&text).unwrap_or_default())
 }
 
-/// The config of an adapter, where the weights are one.
-pub(super) fn adapter(contents: &Contents) -> Result<Option<Adapter>, Error> {
-    let (place, name) = (&*contents.place, "adapter_config.json");
-    let is_adapter = contents.safetensors.iter().any(|name| name == "adapter_model.safetensors")
-        && !contents.safetensors.iter().any(|name| name == "model.safetensors");
-    if !is_adapter || !place.has(name)? {
+/// The config of an adapter, beside its factors.
+pub(super) fn adapter(place: &dyn Place) -> Result<Option<Adapter>, Error> {
+    let name = "adapter_config.json";
+    if !place.has(name)? {
         return Ok(None);
     }
     let path = place.path_of(name);

@@ -161,7 +161,7 @@ fn read_back_alike(tensors: &[NewTensor], parts: &[CanonicalPart], roles: &RoleM
         .collect();
     let read = roles::assign_headers(&headers, None);
     let same_role = |(part, (assignment, _)): (&CanonicalPart, &(roles::Assignment, roles::How))| {
-        let Some(role) = part.role.filter(|role| names::llama(role).is_some()) else { return true };
+        let Some(role) = part.role else { return true };
         match assignment {
             roles::Assignment::Views(views) => {
                 matches!(&views[..], [(found, view)] if *found == role && view.base == 0 && view.col_stride == 1)

@@ -15,6 +15,7 @@ pub(super) fn llama(role: &Role) -> Option<String> {
     let Some(layer) = role.layer else {
         let stem = match role.part {
             Part::Embed => "model.embed_tokens",
+            Part::Pos => "model.embed_positions",
             Part::FinalNorm => "model.norm",
             Part::Head => "lm_head",
             _ => return None,

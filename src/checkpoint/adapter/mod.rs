@@ -97,22 +97,11 @@ pub(super) fn lay_over(
         ..factors.clone()
     });
     let first_file = result.files.len();
+    result.files.extend(factors.files.iter().cloned());
     let names: HashMap<String, usize> =
         result.tensors.iter().enumerate().map(|(idx, tensor)| (tensor.name.clone(), idx)).collect();
-    let kept = Arc::new(Kept::default());
-    for (name, module) in modules {
-        let parts = Parts::of(&factors, &adapter, &name, &module)?;
-        match find(&names, &name, "weight") {
-            Some(idx) => {
-                let entry = &result.tensors[idx];
-                let lora = parts.over(&name, entry, &result, &kept, &adapter)?;
-                result.tensors[idx] = lora;
-            }
-            None if adapter.is_delta => result.tensors.push(parts.alone(&name, &kept, first_file)),
-            None => return Err(no_module(&factors, &name)),
-        }
-    }
-    for idx in whole {
+    // a whole tensor may be the one that factors change: a token table that grew
+    for idx in whole.into_iter().filter(|_| !adapter.is_delta) {
         let stored = &factors.tensors[idx];
         let name = module_name(&stored.name);
         let (module, part) = name.rsplit_once('.').unwrap_or(("", &name));
@@ -125,8 +114,19 @@ pub(super) fn lay_over(
             None => result.tensors.push(TensorEntry { name, ..entry }),
         }
     }
+    let kept = Arc::new(Kept::default());
+    for (name, module) in modules {
+        let parts = Parts::of(&factors, &adapter, &name, &module)?;
+        match find(&names, &name, "weight") {
+            Some(idx) => {
+                let entry = parts.over(&name, &result.tensors[idx], &result, &kept, &adapter)?;
+                result.tensors[idx] = entry;
+            }
+            None if adapter.is_delta => result.tensors.push(parts.alone(&name, &kept, first_file)),
+            None => return Err(no_module(&factors, &name)),
+        }
+    }
     result.reference.clone_from(&factors.reference);
-    result.files.append(&mut factors.files);
     // "no config" of the adapter's folder is not news beside its base
     let own = factors.notes.into_iter().filter(|note| note.rule != "CT-ABSENT" || adapter.is_delta);
     result.notes.extend(own);
