@@ -59,7 +59,7 @@ pub(super) fn row_products(matrix: &[f64], n: usize) -> Vec<f64> {
 }
 
 /// Eight sums, so that the compiler can use vectors.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let (a_eights, a_tail) = a.as_chunks::<8>();
     let (b_eights, b_tail) = b.as_chunks::<8>();
     let mut sums = [0.0; 8];
