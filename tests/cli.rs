@@ -1,5 +1,7 @@
 //! The program as a process: exit codes, streams and files, on models of a few kilobytes made here.
 
+#[path = "cli/evaluate.rs"]
+mod evaluate;
 mod schemas;
 mod tiny_models;
 

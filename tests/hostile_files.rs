@@ -8,6 +8,7 @@ mod hostile;
 use std::path::Path;
 
 use cognate::checkpoint::{self, Checkpoint, Limits};
+use cognate::source::{Access, HubCache, Links};
 use hostile::{Folder, file, sparse, tensor, tensors};
 use proptest::prelude::*;
 
@@ -577,8 +578,8 @@ fn links_and_special_files_are_judged_by_where_they_lead() {
     symlink("../../blobs/11", cache.at("models--o--n/snapshots/c0ffee/model.safetensors")).expect("link");
     check("IX22", &cache.at("models--o--n/snapshots/c0ffee"), Accepted(1));
     check("IX22", &cache.at("models--o--n/snapshots/c0ffee/model.safetensors"), Accepted(1));
-    let hub = cognate::source::HubCache::at(cache.path());
-    let opened = checkpoint::open_with("o/n", &Limits::default(), &hub).expect("IX22");
+    let access = Access { cache: HubCache::at(cache.path()), ..Access::default() };
+    let opened = checkpoint::open_with("o/n", &Limits::default(), &access).expect("IX22");
     assert_eq!((opened.commit.as_deref(), opened.reference.as_str()), (Some("c0ffee"), "o/n"));
 
     let folder = sharded();
@@ -593,7 +594,7 @@ fn links_and_special_files_are_judged_by_where_they_lead() {
     let outside = sharded();
     relink(&folder, &outside.at("2.safetensors"));
     check("outside", folder.path(), Refused("LINK-OUTSIDE", "outside the model's folder"));
-    let limits = Limits { follow_outside: true, ..Limits::default() };
+    let limits = Limits { links: Links::Anywhere, ..Limits::default() };
     checkpoint::open(&folder.path().to_string_lossy(), &limits).expect("allowed");
 
     std::fs::remove_file(folder.at("2.safetensors")).expect("remove");
@@ -619,13 +620,13 @@ fn links_and_special_files_are_judged_by_where_they_lead() {
 
 #[test]
 fn a_shard_exchanged_between_listing_and_opening_is_noticed() {
-    use cognate::source::{Identity, LocalFile};
+    use cognate::source::{LocalFile, Source};
     let folder = sharded();
     let shard = folder.at("2.safetensors");
-    let listed = Identity::of(&shard).expect("stat");
+    let opened = LocalFile::open(&shard).expect("open");
     folder.write("new", tensors(&["b"]));
     std::fs::rename(folder.at("new"), &shard).expect("rename");
-    let error = LocalFile::open_expected(&shard, listed).expect_err("IX30");
+    let error = opened.verify_unchanged().expect_err("IX30");
     assert_eq!((error.exit_code(), error.fault().rule), (3, "CHANGED"));
     assert!(error.to_string().contains("changed while reading"));
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use cognate::gpu::Kernel;
 use cognate::kernels::{KERNELS, SHADER_CODES};
+use cognate::tensor::BlockType;
 use naga::back::pipeline_constants::process_overrides;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
@@ -103,6 +104,11 @@ fn constants_are_the_same_in_rust_and_wgsl() {
         }
         assert_eq!(value("BLOCK"), Some(4096), "{}", kernel.label);
         assert_eq!(value("QUADS_PER_BLOCK"), Some(1024), "{}", kernel.label);
+        if kernel.label == "decode_blocks" {
+            for (code, block) in (0..).zip(BlockType::ALL) {
+                assert_eq!(value(block.name()), Some(code), "{}", block.name());
+            }
+        }
         if let Some(tile) = value("TILE") {
             let tier = if kernel.entry == "gemm_tile" {
                 cognate::gpu::Tier::Tile

@@ -9,7 +9,7 @@ use cognate::cpu::Cpu;
 use cognate::gpu::{Gpu, Tier, devices};
 use cognate::kernels::{self, Backend};
 use cognate::reductions::{Best, Elements, Keep, Ranking};
-use cognate::tensor::{Dtype, Matrix};
+use cognate::tensor::{BlockType, Dtype, Matrix};
 use oracle::values::{self, CLASSES, Class};
 
 /// The CPU backend is one row of the table.
@@ -423,6 +423,25 @@ fn permuted_traces_equal_their_definition() {
     }
 }
 
+fn decode_blocks_complaints(backend: &Backend, block: BlockType) -> Vec<String> {
+    const N_BLOCKS: usize = 2000;
+    let blocks = oracle::decode_blocks::blocks(block, N_BLOCKS);
+    match kernels::decode_blocks::decode_blocks(backend, block, &blocks) {
+        Ok(values) => oracle::decode_blocks::complaint(block, N_BLOCKS, &values).into_iter().collect(),
+        Err(error) => vec![format!("{}: {error}", block.name())],
+    }
+}
+
+#[test]
+fn blocks_decode_to_the_bits_of_the_reference() {
+    let portable = || ("portable cpu".to_owned(), Backend::Cpu(Cpu::portable()));
+    for (name, backend) in backends().into_iter().chain([portable()]) {
+        let complaints: Vec<String> =
+            BlockType::ALL.iter().flat_map(|block| decode_blocks_complaints(&backend, *block)).collect();
+        check(&name, &complaints);
+    }
+}
+
 #[test]
 fn inputs_larger_than_an_upload_change_nothing() {
     let wide = |seed| values::matrix(Dtype::F32, Class::Weights, 3, 40_000, seed, true);
@@ -435,6 +454,7 @@ fn inputs_larger_than_an_upload_change_nothing() {
         );
         check("moments", &moments_complaints(&chunked(), (Dtype::Bf16, Dtype::F32), &a, &b));
         check("classify", &classify_complaints(&chunked(), Dtype::F32, &b));
+        check("decode_blocks", &decode_blocks_complaints(&chunked(), BlockType::Q6_K));
         check("row_dots", &row_dots_complaints(&chunked(), &wide(1), &wide(2)));
         check("row_dots", &row_dots_complaints(&chunked(), &tall, &tall));
         check("permuted_traces", &permuted_traces_complaints(&chunked(), 257, 200));
@@ -468,6 +488,11 @@ fn complaints_of(label: &str, backend: &Backend) -> Vec<String> {
         }
         "row_dots" => row_dots_complaints(backend, &bf16(17, 1000, 1, true), &bf16(17, 1000, 2, true)),
         "permuted_traces" => permuted_traces_complaints(backend, 257, 9),
+        "decode_blocks" => {
+            use BlockType::{IQ2_XXS, IQ4_NL, Q2_K, Q8_K, TQ1_0};
+            let blocks = [Q2_K, Q8_K, IQ2_XXS, IQ4_NL, TQ1_0];
+            blocks.iter().flat_map(|block| decode_blocks_complaints(backend, *block)).collect()
+        }
         _ => {
             let keep = if label.ends_with("store") { Keep::Scores } else { Keep::Partners };
             let a = bf16(150, 33, 3, true);

@@ -1,9 +1,10 @@
 //! What lies in a model's folder, and which of it are the weights.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use super::{Error, Note};
-use crate::source::{Fault, NO_WEIGHTS, shown};
+use crate::source::{Fault, NO_WEIGHTS, Place, shown};
 
 /// Most file names of one kind that are kept; a folder of more is no model's folder.
 const MAX_NAMES: usize = 100_000;
@@ -24,7 +25,7 @@ const NOT_WEIGHTS: [&str; 4] = ["training_args.bin", "optimizer.bin", "optimizer
 /// The names in a folder that matter, sorted.
 #[derive(Clone, Debug)]
 pub(super) struct Contents {
-    pub folder: PathBuf,
+    pub place: Arc<dyn Place>,
     pub indexes: Vec<String>,
     pub safetensors: Vec<String>,
     pub other_formats: Vec<String>,
@@ -36,14 +37,14 @@ pub(super) struct Contents {
 /// The one set of weights of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Weights {
-    Single(PathBuf),
-    Index(PathBuf),
+    Single(String),
+    Index(String),
 }
 
 /// Lists a folder; nothing in it is opened.
-pub(super) fn list(folder: &Path) -> Result<Contents, Error> {
-    let mut contents = Contents::unlisted(folder);
-    for name in names(folder)? {
+pub(super) fn list(place: &Arc<dyn Place>) -> Result<Contents, Error> {
+    let mut contents = Contents::unlisted(place);
+    for name in place.names()? {
         contents.is_empty = false;
         let list = if name.ends_with(INDEX_SUFFIX) {
             &mut contents.indexes
@@ -62,13 +63,7 @@ pub(super) fn list(folder: &Path) -> Result<Contents, Error> {
             list.push(name);
         }
     }
-    // downloaders keep unfinished files elsewhere: below the folder, or among the blobs of the cache
-    for below in [".cache/huggingface/download", "../../blobs"] {
-        let unfinished = names(&folder.join(below)).unwrap_or_default();
-        contents
-            .incomplete
-            .extend(unfinished.into_iter().filter(|name| name.ends_with(".incomplete")).take(MAX_SHOWN));
-    }
+    contents.incomplete.extend(place.unfinished().into_iter().take(MAX_SHOWN));
     for list in [
         &mut contents.indexes,
         &mut contents.safetensors,
@@ -78,19 +73,6 @@ pub(super) fn list(folder: &Path) -> Result<Contents, Error> {
         list.sort_unstable();
     }
     Ok(contents)
-}
-
-fn names(folder: &Path) -> Result<Vec<String>, Error> {
-    let refused =
-        |cause| crate::source::Error::Io { action: "list", path: folder.to_path_buf(), offset: None, cause };
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(refused)? {
-        // a name that is not UTF-8 cannot be one that we look for
-        if let Ok(name) = entry.map_err(refused)?.file_name().into_string() {
-            names.push(name);
-        }
-    }
-    Ok(names)
 }
 
 /// Whether a path is named like an index of shards.
@@ -109,9 +91,9 @@ pub(super) fn shard_of(path: &Path) -> Option<u32> {
 
 impl Contents {
     /// A folder of which no name is known.
-    pub(super) fn unlisted(folder: &Path) -> Contents {
+    pub(super) fn unlisted(place: &Arc<dyn Place>) -> Contents {
         Contents {
-            folder: folder.to_path_buf(),
+            place: Arc::clone(place),
             indexes: Vec::new(),
             safetensors: Vec::new(),
             other_formats: Vec::new(),
@@ -135,7 +117,7 @@ impl Contents {
             if has(&self.safetensors, &whole) {
                 let says = format!("both '{}' and '{}' are here", shown(&whole), shown(index));
                 return Err(Fault::new("IX-BOTH", says)
-                    .in_file(&self.folder)
+                    .in_file(&self.place.path())
                     .found_wanted("two sets of weights", "one")
                     .hint(format!(
                         "loaders disagree on which counts: name '{}' or '{}' itself",
@@ -144,14 +126,14 @@ impl Contents {
                     ))
                     .into());
             }
-            return Ok(Weights::Index(self.folder.join(index)));
+            return Ok(Weights::Index(index.to_string()));
         }
         if has(&self.safetensors, MAIN_FILE) {
-            return Ok(Weights::Single(self.folder.join(MAIN_FILE)));
+            return Ok(Weights::Single(MAIN_FILE.to_string()));
         }
         match self.safetensors.as_slice() {
             [] => Err(self.no_weights()),
-            [one] => Ok(Weights::Single(self.folder.join(one))),
+            [one] => Ok(Weights::Single(one.clone())),
             several => {
                 let mut fault = self.ambiguous("several safetensors files and no index", several);
                 if several.iter().all(|name| shard_of(Path::new(name)).is_some()) {
@@ -164,7 +146,7 @@ impl Contents {
 
     fn ambiguous(&self, found: &str, names: &[String]) -> Box<Fault> {
         Fault::new("DIR-AMBIGUOUS", format!("the folder holds {found}: {}", listed(names)))
-            .in_file(&self.folder)
+            .in_file(&self.place.path())
             .found_wanted(format!("{} files", names.len()), "model.safetensors, or an index of its shards")
             .hint("name the file or index itself")
     }
@@ -173,7 +155,7 @@ impl Contents {
         if !self.incomplete.is_empty() {
             let says = format!("the download is unfinished: {}", listed(&self.incomplete));
             return Fault::new("DIR-UNFINISHED", says)
-                .in_file(&self.folder)
+                .in_file(&self.place.path())
                 .hint("fetch the model again")
                 .into();
         }
@@ -181,7 +163,7 @@ impl Contents {
             let says =
                 format!("the weights are in a format that is not read: {}", listed(&self.other_formats));
             return Fault::new("DIR-FORMAT", says)
-                .in_file(&self.folder)
+                .in_file(&self.place.path())
                 .found_wanted("other formats", "safetensors")
                 .hint("convert them to safetensors with the tool that wrote them; pickles are never executed here")
                 .into();
@@ -192,7 +174,7 @@ impl Contents {
             (false, false) => "the folder holds no weights, so there is nothing to compare",
         };
         let fault = Fault::new("DIR-NO-WEIGHTS", says)
-            .in_file(&self.folder)
+            .in_file(&self.place.path())
             .found_wanted("no weights", "model.safetensors, or an index and its shards")
             .hint(NO_WEIGHTS);
         Error::NoWeights(fault)
@@ -207,8 +189,7 @@ impl Contents {
         }
         let unused: Vec<String> = match self.weights() {
             Ok(Weights::Single(used)) => {
-                let is_used = |name: &String| used.file_name().is_some_and(|file| file == name.as_str());
-                self.safetensors.iter().filter(|name| !is_used(name)).cloned().collect()
+                self.safetensors.iter().filter(|name| **name != used).cloned().collect()
             }
             // the shards are compared with the index where it is read
             _ => Vec::new(),

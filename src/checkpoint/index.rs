@@ -5,13 +5,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::folder::{Contents, listed};
 use super::safetensors::{self, Admitted};
 use super::{Checkpoint, Error, Limits, Note, TensorEntry, json, sidecar};
-use crate::source::{Boundary, Fault, Identity, LocalFile, Source, grouped, shown};
+use crate::source::{Fault, Source, grouped, shown};
 
 /// Longest index that is read; a million tensors take about 100 MB.
 const MAX_INDEX_BYTES: u64 = 128 << 20;
@@ -27,25 +28,25 @@ struct Index {
     total_size: Option<String>,
 }
 
-/// Opens an index and every shard it names.
+/// Opens every shard that an index names.
 pub(super) fn open(
     path: &Path,
-    boundary: &Boundary,
+    file: Arc<dyn Source>,
     contents: &Contents,
     limits: &Limits,
 ) -> Result<Checkpoint, Error> {
-    let (file, text) = sidecar::read_text(path, boundary, MAX_INDEX_BYTES, "IX-JSON")?;
-    let own_name = file.name().to_string();
-    let index = parse(&text, &own_name, limits).map_err(|fault| fault.in_file(path))?;
+    let text = sidecar::read_text(path, &*file, MAX_INDEX_BYTES, "IX-JSON")?;
+    let index = parse(&text, file.name(), limits).map_err(|fault| fault.in_file(path))?;
     drop(text);
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let paths: Vec<PathBuf> = index.shards.iter().map(|shard| folder.join(shard)).collect();
-    let identities = identities(&paths, boundary, contents)?;
+    let shards = shards(&index, contents)?;
+    let paths: Vec<PathBuf> = index.shards.iter().map(|name| contents.place.path_of(name)).collect();
+    // headers of a model that lies far away come side by side
+    let admitted: Vec<Result<Admitted, Error>> =
+        shards.par_iter().map(|shard| safetensors::admit(&**shard, limits)).collect();
     let mut read = Read { files: Vec::new(), tensors: Vec::new(), notes: Vec::new() };
-    for (file_idx, (path, identity)) in paths.iter().zip(identities).enumerate() {
-        let shard = LocalFile::open_expected(path, identity)?;
-        let Admitted { mut entries, notes } =
-            safetensors::admit(&shard, limits).map_err(|error| error.in_file(path))?;
+    for (file_idx, (shard, admitted)) in shards.into_iter().zip(admitted).enumerate() {
+        let path = &paths[file_idx];
+        let Admitted { mut entries, notes } = admitted.map_err(|error| error.in_file(path))?;
         entries.iter_mut().for_each(|entry| entry.file_idx = file_idx);
         read.tensors
             .try_reserve(entries.len())
@@ -54,7 +55,7 @@ pub(super) fn open(
         for note in notes {
             read.notes.push(Note { says: format!("{}: {}", shown(shard.name()), note.says), ..note });
         }
-        read.files.push(Arc::new(shard) as Arc<dyn Source>);
+        read.files.push(shard);
     }
     file.verify_unchanged()?;
     read.reconcile(&index, path, &paths)?;
@@ -72,33 +73,25 @@ pub(super) fn open(
     })
 }
 
-/// Identity of every shard at the time the index was read; a missing one, or one file under two names, is refused.
-fn identities(paths: &[PathBuf], boundary: &Boundary, contents: &Contents) -> Result<Vec<Identity>, Error> {
-    let mut identities = Vec::with_capacity(paths.len());
-    let mut seen: HashMap<(u64, u64), &Path> = HashMap::new();
-    for path in paths {
-        if let Err(cause) = path.symlink_metadata()
-            && cause.kind() == std::io::ErrorKind::NotFound
-        {
-            return Err(missing_shard(path, contents).into());
+/// Every shard, opened; a missing one, or one file under two names, is refused.
+fn shards(index: &Index, contents: &Contents) -> Result<Vec<Arc<dyn Source>>, Error> {
+    let place = &contents.place;
+    let mut shards: Vec<Arc<dyn Source>> = Vec::with_capacity(index.shards.len());
+    let mut seen: HashMap<String, &str> = HashMap::new();
+    for name in &index.shards {
+        if !place.has(name)? {
+            return Err(missing_shard(&place.path_of(name), contents).into());
         }
-        boundary.check(path)?;
-        let identity = Identity::of(path)?;
-        if identity.file_id != (0, 0)
-            && let Some(other) = seen.insert(identity.file_id, path)
-        {
-            let other = other.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            return Err(Fault::new(
-                "IX-TWICE",
-                format!("this shard is the same file as '{}'", shown(&other)),
-            )
-            .in_file(path)
-            .found_wanted("one file under two names", "one name a shard")
-            .into());
+        let shard = place.open(name)?;
+        if let Some(other) = shard.identity().and_then(|identity| seen.insert(identity, name)) {
+            return Err(Fault::new("IX-TWICE", format!("this shard is the same file as '{}'", shown(other)))
+                .in_file(&place.path_of(name))
+                .found_wanted("one file under two names", "one name a shard")
+                .into());
         }
-        identities.push(identity);
+        shards.push(shard);
     }
-    Ok(identities)
+    Ok(shards)
 }
 
 fn missing_shard(path: &Path, contents: &Contents) -> Box<Fault> {

@@ -19,7 +19,7 @@ pub use open::{open, open_with};
 
 use std::sync::Arc;
 
-use crate::source::Source;
+use crate::source::{Links, Network, Source};
 use crate::tensor::Dtype;
 
 /// One stored tensor whose byte range has been checked against its file.
@@ -48,6 +48,9 @@ pub struct Encoding {
     pub name: String,
     /// The elements in row-major order as [`TensorEntry::dtype`], from byte 0 on.
     pub elements: Arc<dyn Source>,
+    /// Where the form rounds to levels: of every element the lowest and the highest value that its stored level stands
+    /// for, in the layout of `elements` (infinite at the outermost levels). S0 holds a source against them.
+    pub cells: Option<[Arc<dyn Source>; 2]>,
 }
 
 impl TensorEntry {
@@ -155,19 +158,26 @@ impl Checkpoint {
     }
 }
 
-/// Ceilings a user may raise.
+/// Ceilings a user may raise, and where a reference may lead.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Longest header, bytes.
     pub max_header_bytes: u64,
     /// Most tensors in a file.
     pub max_tensors: usize,
-    /// Follow links that leave the model's folder.
-    pub follow_outside: bool,
+    /// Where links in the model's folder may lead.
+    pub links: Links,
+    /// Whether a reference may open a connection.
+    pub network: Network,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { max_header_bytes: 64 << 20, max_tensors: 1_000_000, follow_outside: false }
+        Limits {
+            max_header_bytes: 64 << 20,
+            max_tensors: 1_000_000,
+            links: Links::Inside,
+            network: Network::Forbidden,
+        }
     }
 }

@@ -1,97 +1,80 @@
 //! From a reference to a checkpoint: file, folder, index or cached model id.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::folder::{self, Contents};
 use super::safetensors::{self, Admitted};
 use super::{Checkpoint, Config, Error, Limits, Note, index, sidecar};
-use crate::source::{Boundary, HubCache, LocalFile, Location, Source, resolve_with};
+use crate::source::{Access, Found, Place, Source, resolve};
 
-/// Opens a file, folder, index or cached model id and validates everything but the values.
+/// Opens a file, folder, index or model id and validates everything but the values.
 ///
 /// # Errors
 /// The first rule that is broken, with file, tensor, byte, found, wanted and a hint.
 pub fn open(reference: &str, limits: &Limits) -> Result<Checkpoint, Error> {
-    open_with(reference, limits, &HubCache::from_environment())
+    open_with(reference, limits, &Access::from_environment(limits.links, limits.network))
 }
 
-/// As [`open`], with the Hub cache named by the caller.
+/// As [`open`], with cache, links and network named by the caller.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_with(reference: &str, limits: &Limits, cache: &HubCache) -> Result<Checkpoint, Error> {
-    let (location, boundary, commit) = match resolve_with(reference, cache)? {
-        Location::File(path) => return open_file(reference, &path, limits),
-        Location::Folder(folder) => {
-            let boundary =
-                if limits.follow_outside { Boundary::anywhere() } else { Boundary::of(&[&folder])? };
-            (folder, boundary, None)
-        }
-        Location::Snapshot { folder, repository, commit } => {
-            let boundary = if limits.follow_outside {
-                Boundary::anywhere()
-            } else {
-                Boundary::of(&[&folder, &repository])?
-            };
-            (folder, boundary, Some(commit))
-        }
+pub fn open_with(reference: &str, limits: &Limits, access: &Access) -> Result<Checkpoint, Error> {
+    let Found { place, file } = resolve(reference, access)?;
+    let (mut checkpoint, contents) = match file {
+        Some((path, file)) => open_file(&path, file, &place, limits)?,
+        None => open_place(&place, limits)?,
     };
-    let contents = folder::list(&location)?;
+    checkpoint.commit = place.commit();
+    finish(checkpoint, reference, &contents)
+}
+
+/// The weights of a folder.
+fn open_place(place: &Arc<dyn Place>, limits: &Limits) -> Result<(Checkpoint, Contents), Error> {
+    let contents = folder::list(place)?;
     let mut checkpoint = match contents.weights()? {
-        folder::Weights::Single(path) => {
-            boundary.check(&path)?;
-            single(&path, limits)?
+        folder::Weights::Single(name) => single(&place.path_of(&name), place.open(&name)?, limits)?,
+        folder::Weights::Index(name) => {
+            index::open(&place.path_of(&name), place.open(&name)?, &contents, limits)?
         }
-        folder::Weights::Index(path) => index::open(&path, &boundary, &contents, limits)?,
     };
     checkpoint.notes.extend(contents.notes());
-    checkpoint.commit = commit;
-    finish(checkpoint, reference, &contents, &boundary)
+    Ok((checkpoint, contents))
 }
 
 /// A file that the user named: itself, with the config and tokenizer beside it.
-fn open_file(reference: &str, path: &Path, limits: &Limits) -> Result<Checkpoint, Error> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    };
-    // a snapshot's files are links into the repository's blobs
-    let place = crate::source::resolve_with(&parent.to_string_lossy(), &HubCache::default());
-    let (boundary, commit) = match place {
-        _ if limits.follow_outside => (Boundary::anywhere(), None),
-        Ok(Location::Snapshot { folder, repository, commit }) => {
-            (Boundary::of(&[&folder, &repository])?, Some(commit))
-        }
-        _ => (Boundary::of(&[&parent])?, None),
-    };
+fn open_file(
+    path: &Path,
+    file: Arc<dyn Source>,
+    place: &Arc<dyn Place>,
+    limits: &Limits,
+) -> Result<(Checkpoint, Contents), Error> {
     // a folder that may be entered but not listed still gives the file
-    let contents = folder::list(&parent).unwrap_or_else(|_| Contents::unlisted(&parent));
+    let contents = folder::list(place).unwrap_or_else(|_| Contents::unlisted(place));
     let mut checkpoint = if folder::is_index(path) {
-        let mut checkpoint = index::open(path, &boundary, &contents, limits)?;
+        let mut checkpoint = index::open(path, file, &contents, limits)?;
         checkpoint.notes.extend(contents.notes());
         checkpoint
     } else {
-        single(path, limits)?
+        single(path, file, limits)?
     };
     if let Some(n_shards) = folder::shard_of(path).filter(|&n| n > 1 && checkpoint.files.len() == 1) {
         let says = format!("this file is one of {n_shards} shards; the others were not read");
         checkpoint.notes.push(Note { rule: "IX-ONE-SHARD", says });
     }
-    checkpoint.commit = commit;
-    finish(checkpoint, reference, &contents, &boundary)
+    Ok((checkpoint, contents))
 }
 
 /// A checkpoint of one file, without config or vocabulary yet.
-fn single(path: &Path, limits: &Limits) -> Result<Checkpoint, Error> {
-    let file = LocalFile::open(path)?;
+fn single(path: &Path, file: Arc<dyn Source>, limits: &Limits) -> Result<Checkpoint, Error> {
     let Admitted { entries, notes } =
-        safetensors::admit(&file, limits).map_err(|error| error.in_file(path))?;
+        safetensors::admit(&*file, limits).map_err(|error| error.in_file(path))?;
     Ok(Checkpoint {
         reference: String::new(),
         format: "safetensors",
         commit: None,
-        files: vec![Arc::new(file) as Arc<dyn Source>],
+        files: vec![file],
         tensors: entries,
         config: None,
         vocabulary: None,
@@ -100,18 +83,13 @@ fn single(path: &Path, limits: &Limits) -> Result<Checkpoint, Error> {
 }
 
 /// Adds what lies beside the weights.
-fn finish(
-    mut checkpoint: Checkpoint,
-    reference: &str,
-    contents: &Contents,
-    boundary: &Boundary,
-) -> Result<Checkpoint, Error> {
+fn finish(mut checkpoint: Checkpoint, reference: &str, contents: &Contents) -> Result<Checkpoint, Error> {
     reference.clone_into(&mut checkpoint.reference);
-    checkpoint.config = sidecar::config(contents, boundary, &mut checkpoint.notes)?;
+    checkpoint.config = sidecar::config(&*contents.place, &mut checkpoint.notes)?;
     if let Some(config) = &mut checkpoint.config {
         compare_with_shapes(config, &checkpoint.tensors, &mut checkpoint.notes);
     }
-    checkpoint.vocabulary = sidecar::vocabulary(contents, boundary, &mut checkpoint.notes)?;
+    checkpoint.vocabulary = sidecar::vocabulary(&*contents.place, &mut checkpoint.notes)?;
     Ok(checkpoint)
 }
 

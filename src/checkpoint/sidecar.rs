@@ -2,35 +2,26 @@
 
 use std::path::Path;
 
-use super::folder::Contents;
 use super::{Config, Error, Note, Vocabulary, config, json, vocabulary};
-use crate::source::{Boundary, Fault, LocalFile, Source, grouped};
+use crate::source::{Fault, Place, Source, grouped};
 
 /// Longest config that is read; published ones stay below 1 MB.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
 /// Longest tokenizer that is read; published ones stay below 40 MB.
 const MAX_TOKENIZER_BYTES: u64 = 256 << 20;
 
-/// The text of a JSON file, its size, place and encoding checked.
+/// The text of a JSON file, its size and encoding checked.
 pub(super) fn read_text(
     path: &Path,
-    boundary: &Boundary,
+    file: &dyn Source,
     max_bytes: u64,
     rule: &'static str,
-) -> Result<(LocalFile, String), Error> {
-    let (file, bytes) = read_bytes(path, boundary, max_bytes, rule)?;
-    let text = json::text(bytes, rule).map_err(|fault| fault.in_file(path))?;
-    Ok((file, text))
+) -> Result<String, Error> {
+    let bytes = read_bytes(path, file, max_bytes, rule)?;
+    Ok(json::text(bytes, rule).map_err(|fault| fault.in_file(path))?)
 }
 
-fn read_bytes(
-    path: &Path,
-    boundary: &Boundary,
-    max_bytes: u64,
-    rule: &'static str,
-) -> Result<(LocalFile, Vec<u8>), Error> {
-    boundary.check(path)?;
-    let file = LocalFile::open(path)?;
+fn read_bytes(path: &Path, file: &dyn Source, max_bytes: u64, rule: &'static str) -> Result<Vec<u8>, Error> {
     let size = file.size_bytes();
     let memory =
         || Fault::new("MEMORY", format!("not enough memory for {} bytes", grouped(size))).in_file(path);
@@ -46,42 +37,35 @@ fn read_bytes(
     bytes.try_reserve_exact(n_bytes).map_err(|_| memory())?;
     bytes.resize(n_bytes, 0);
     file.read_at(0, &mut bytes)?;
-    Ok((file, bytes))
+    Ok(bytes)
 }
 
 /// The config beside the weights, if there is one.
-pub(super) fn config(
-    contents: &Contents,
-    boundary: &Boundary,
-    notes: &mut Vec<Note>,
-) -> Result<Option<Config>, Error> {
-    let path = contents.folder.join("config.json");
-    if path.symlink_metadata().is_err() {
+pub(super) fn config(place: &dyn Place, notes: &mut Vec<Note>) -> Result<Option<Config>, Error> {
+    let name = "config.json";
+    if !place.has(name)? {
         notes.push(Note { rule: "CT-ABSENT", says: "no config.json: shapes decide".to_string() });
         return Ok(None);
     }
-    let (_, text) = read_text(&path, boundary, MAX_CONFIG_BYTES, "CT-CONFIG")?;
+    let (path, file) = (place.path_of(name), place.open(name)?);
+    let text = read_text(&path, &*file, MAX_CONFIG_BYTES, "CT-CONFIG")?;
     let config = config::parse(&text, notes).map_err(|fault| fault.in_file(&path))?;
     Ok(Some(config))
 }
 
 /// The vocabulary beside the weights, if there is one: `tokenizer.json`, `vocab.json` or `vocab.txt`.
-pub(super) fn vocabulary(
-    contents: &Contents,
-    boundary: &Boundary,
-    notes: &mut Vec<Note>,
-) -> Result<Option<Vocabulary>, Error> {
+pub(super) fn vocabulary(place: &dyn Place, notes: &mut Vec<Note>) -> Result<Option<Vocabulary>, Error> {
     let readers: [(&str, vocabulary::Reader); 3] = [
         ("tokenizer.json", vocabulary::from_tokenizer),
         ("vocab.json", vocabulary::from_map),
         ("vocab.txt", vocabulary::from_lines),
     ];
     for (name, reader) in readers {
-        let path = contents.folder.join(name);
-        if path.symlink_metadata().is_err() {
+        if !place.has(name)? {
             continue;
         }
-        let (_, bytes) = read_bytes(&path, boundary, MAX_TOKENIZER_BYTES, "CT-TOKENIZER")?;
+        let (path, file) = (place.path_of(name), place.open(name)?);
+        let bytes = read_bytes(&path, &*file, MAX_TOKENIZER_BYTES, "CT-TOKENIZER")?;
         let text = if name.ends_with(".json") {
             json::text(bytes, "CT-TOKENIZER")
         } else {

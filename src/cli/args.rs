@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::checkpoint::Limits;
 use crate::compare::{Effort, Statistic, WeightsVerdict};
 use crate::report::{wire, words};
+use crate::source::{Links, Network};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,6 +29,18 @@ Examples:
 
 Exit codes: 0 done; 1 gate failed; 2 usage; 3 input unreadable; 4 nothing comparable, or tensors skipped;
 5 inconclusive and a gate was asked; 6 GPU not available; 70 internal error; 130, 143 interrupted.";
+
+const EVALUATE_EXAMPLES: &str = "\
+Examples:
+  cognate evaluate pairs.jsonl
+  cognate evaluate families/manifest.jsonl --resume done.jsonl --format json -o evaluation.json
+  cognate evaluate pairs.jsonl --effort quick --format markdown
+
+A line of the manifest is a labelled pair or a model with its family (docs/evaluate.md):
+  {\"left\": \"a\", \"right\": \"b\", \"label\": \"independent\", \"family_left\": \"A\", \"family_right\": \"B\"}
+  {\"model\": \"a-ft\", \"family\": \"A\", \"parents\": [\"a\"]}
+
+A pair that fails stops nothing; the exit code is the first that applies to any of them.";
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -103,6 +116,9 @@ pub(super) enum Verb {
     /// Compare two models: architecture, weights, evidence, throughput
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(Box<Compare>),
+    /// Accuracy, calibration and cost on labelled pairs
+    #[command(after_help = EVALUATE_EXAMPLES)]
+    Evaluate(Box<Evaluate>),
     /// Show one model: format, family, roles, element types, NaN and Inf
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(Inspect),
@@ -124,6 +140,7 @@ impl Verb {
     /// Version of the documents of this verb.
     pub(super) fn schema_version(&self) -> &'static str {
         match self {
+            Verb::Evaluate(_) => wire::EVALUATE_VERSION,
             Verb::Inspect(_) => wire::INSPECT_VERSION,
             Verb::Devices(_) => wire::DEVICES_VERSION,
             Verb::Bench(_) => wire::BENCH_VERSION,
@@ -195,6 +212,58 @@ pub(super) struct Compare {
     pub(super) reading: Reading,
 }
 
+/// `cognate evaluate`.
+#[derive(Debug, Args)]
+pub(super) struct Evaluate {
+    /// Labelled pairs, or models with their families: a JSON object per line; references are looked for beside it first
+    pub(super) manifest: PathBuf,
+    /// Form of the result
+    #[arg(long, default_value = "table", env = "COGNATE_FORMAT", hide_env_values = true)]
+    pub(super) format: EvaluateFormat,
+    /// Write the result to a file, whole or not at all
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Keep a line per finished pair here, and take over those of an earlier run
+    #[arg(long, value_name = "FILE")]
+    pub(super) resume: Option<PathBuf>,
+    /// At most so many pairs between families follow from the manifest's models, drawn by --split-seed
+    #[arg(long, value_name = "N", default_value_t = 5000)]
+    pub(super) independent: usize,
+    /// Seed that splits families into fit and test where the manifest does not
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(super) split_seed: u64,
+    /// Pairs compared at a time on the CPU [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) jobs: Option<u16>,
+    /// How deep to look
+    #[arg(long, default_value = "standard", env = "COGNATE_EFFORT", hide_env_values = true)]
+    pub(super) effort: EffortWord,
+    /// Seed of all random draws
+    #[arg(long, default_value_t = 0, env = "COGNATE_SEED", hide_env_values = true)]
+    pub(super) seed: u64,
+    /// Prior probability of shared weights, between 0 and 1
+    #[arg(long, default_value_t = 0.5, value_parser = probability, env = "COGNATE_PRIOR", hide_env_values = true)]
+    pub(super) prior: f64,
+    /// Exit code 0 even if tensors had to be skipped
+    #[arg(long, env = "COGNATE_ALLOW_PARTIAL", hide_env_values = true)]
+    pub(super) allow_partial: bool,
+    #[command(flatten)]
+    pub(super) backend: BackendArgs,
+    #[command(flatten)]
+    pub(super) reading: Reading,
+}
+
+/// Form of an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum EvaluateFormat {
+    /// Plain text for people
+    Table,
+    /// One document, with a row per pair
+    Json,
+    /// For comments and job summaries
+    Markdown,
+}
+
 /// Where to compute.
 #[derive(Debug, Args)]
 pub(super) struct BackendArgs {
@@ -221,6 +290,9 @@ pub(super) struct Reading {
     /// Follow links that lead out of the model's folder
     #[arg(long, env = "COGNATE_FOLLOW_SYMLINKS_OUTSIDE", hide_env_values = true)]
     pub(super) follow_symlinks_outside: bool,
+    /// Open no connection, whatever the reference; also HF_HUB_OFFLINE=1
+    #[arg(long, env = "COGNATE_OFFLINE", hide_env_values = true)]
+    pub(super) offline: bool,
 }
 
 impl Reading {
@@ -229,7 +301,8 @@ impl Reading {
         Limits {
             max_header_bytes: self.max_header_bytes,
             max_tensors: self.max_tensors,
-            follow_outside: self.follow_symlinks_outside,
+            links: if self.follow_symlinks_outside { Links::Anywhere } else { Links::Inside },
+            network: if self.offline { Network::Forbidden } else { Network::Allowed },
         }
     }
 }
@@ -296,6 +369,7 @@ pub(super) struct Schema {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum SchemaVerb {
     Compare,
+    Evaluate,
     Inspect,
     Devices,
     Bench,
@@ -306,6 +380,7 @@ impl SchemaVerb {
     pub(super) fn name(self) -> &'static str {
         match self {
             SchemaVerb::Compare => "compare",
+            SchemaVerb::Evaluate => "evaluate",
             SchemaVerb::Inspect => "inspect",
             SchemaVerb::Devices => "devices",
             SchemaVerb::Bench => "bench",

@@ -90,7 +90,7 @@ pub(super) fn one(
     })
 }
 
-/// The comparison, on the CPU if the GPU that `auto` took fails on the way.
+/// The comparison under the user's choices, with a bar.
 fn measured(
     models: (&Checkpoint, &Checkpoint),
     relatives: &Relatives<'_>,
@@ -105,13 +105,23 @@ fn measured(
         only: (!args.only.is_empty()).then(|| args.only.iter().map(|word| Statistic::from(*word)).collect()),
         digest: args.digest,
     };
+    let bar = Bar::new(screen);
+    on_either(models, relatives, &options, chosen, &|progress| bar.show(&progress))
+}
+
+/// The comparison on the backend that was chosen, on the CPU if the GPU that `auto` took fails on the way.
+pub(super) fn on_either(
+    models: (&Checkpoint, &Checkpoint),
+    relatives: &Relatives<'_>,
+    options: &Options,
+    chosen: &Chosen,
+    progress: &(dyn Fn(compare::Progress<'_>) + Sync),
+) -> Result<Comparison, Box<Failure>> {
     let on = |chosen: &Chosen| {
-        let bar = Bar::new(screen);
-        compare::compare_among(&chosen.backend, models, relatives, &options, &|progress| bar.show(&progress))
-            .map(|mut done| {
-                done.throughput.chosen.clone_from(&chosen.why);
-                done
-            })
+        compare::compare_among(&chosen.backend, models, relatives, options, progress).map(|mut done| {
+            done.throughput.chosen.clone_from(&chosen.why);
+            done
+        })
     };
     match on(chosen) {
         Err(compare::Error::Stream(stream::Error::Gpu(error))) if chosen.is_auto => {

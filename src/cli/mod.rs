@@ -5,10 +5,12 @@ mod backend;
 mod bench;
 mod compare;
 mod devices;
+mod evaluate;
 mod exit;
 mod failure;
 mod gate;
 mod inspect;
+mod models;
 mod output;
 mod pairs;
 mod panics;
@@ -58,6 +60,7 @@ fn run(words: &[OsString]) -> u8 {
 fn dispatch(cli: &Cli, screen: &Screen) -> Result<u8, Box<Failure>> {
     match &cli.verb {
         Verb::Compare(args) => compare::run(args, screen),
+        Verb::Evaluate(args) => evaluate::run(args, screen),
         Verb::Inspect(args) => inspect::run(args, screen),
         Verb::Devices(args) => devices::run(args, screen),
         Verb::Bench(args) => bench::run(args, screen),

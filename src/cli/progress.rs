@@ -30,6 +30,37 @@ impl Bar {
     }
 }
 
+/// A bar that counts pairs, or nothing where none may be drawn.
+#[derive(Debug)]
+pub(super) struct Count(Option<ProgressBar>);
+
+impl Count {
+    /// A count up to `n` if the screen has one.
+    pub(super) fn new(screen: &Screen, what: &'static str, n: usize) -> Count {
+        if !screen.has_progress {
+            return Count(None);
+        }
+        let style = ProgressStyle::with_template("{msg:10} {wide_bar} {pos}/{len} {eta}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        Count(Some(ProgressBar::new(n as u64).with_style(style).with_message(what)))
+    }
+
+    /// One more.
+    pub(super) fn advance(&self) {
+        if let Some(bar) = &self.0 {
+            bar.inc(1);
+        }
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 impl Drop for Bar {
     fn drop(&mut self) {
         if let Some(bar) = &self.0 {

@@ -83,6 +83,8 @@ pub struct Weights {
     pub decided_by: Vec<String>,
     /// Posterior of "shares weights" at `prior`; provisional.
     pub likelihood: Option<f64>,
+    /// What the likelihood is a function of: −log10 of the strongest statistic's p or weight. Neither capped nor a probability.
+    pub strength: Option<f64>,
     /// Prior probability.
     pub prior: f64,
     /// Combined p of the exact trace tests.
@@ -274,6 +276,39 @@ pub struct Tool {
     pub selective: Option<Vec<String>>,
 }
 
+/// Where in the stack a pair of layers lies (of the right model).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "words of data/controls.json")]
+pub enum Depth {
+    First,
+    Middle,
+    Last,
+}
+
+/// Units of one pair of layers that found each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// `agreement` or `probes`.
+    pub statistic: String,
+    /// Where.
+    pub depth: Depth,
+    /// Units that agree.
+    pub n_agreeing: usize,
+    /// Units of the smaller side.
+    pub n_units: usize,
+}
+
+/// What the statistics measured, for those who measure the statistics: controls, calibration, null rates.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Measures {
+    /// (kind of units, log10 p) of every trace test.
+    pub traces: Vec<(String, f64)>,
+    /// Every pair of layers in which units looked for partners.
+    pub found: Vec<Found>,
+    /// Nearness of the spans of the token tables.
+    pub token_span: Option<f64>,
+}
+
 /// Two models, compared.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the fields are their types")]
@@ -290,5 +325,6 @@ pub struct Comparison {
     /// (shared tokens, larger vocabulary), where both have one.
     pub shared_tokens: Option<(u64, u64)>,
     pub throughput: Throughput,
+    pub measures: Measures,
     pub tool: Tool,
 }

@@ -57,6 +57,7 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
             WeightsVerdict::Identical | WeightsVerdict::Requantised => found.likelihood.cap,
             _ => found.likelihood.value,
         }),
+        strength: (!selective && tested).then_some(found.likelihood.strength),
         prior: found.options.prior,
         log10_p: tested.then(|| log10(trace.ln_p)),
         log10_p_floor: tested.then(|| log10(trace.ln_p_floor)),
@@ -84,6 +85,7 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
         merge: None,
         third: None,
         not_tested: not_tested(&found),
+        measures: measures(&found),
         shared_tokens: found.alignment.tokens.as_ref().map(|t| (t.left.len() as u64, t.n_larger)),
         architecture: found.architecture,
         weights,
@@ -100,6 +102,35 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
                 .as_ref()
                 .map(|only| only.iter().map(|statistic| statistic.name().to_owned()).collect()),
         },
+    }
+}
+
+/// What the statistics measured.
+fn measures(found: &Findings<'_>) -> Measures {
+    let facts = found.facts;
+    let traces = facts.families.iter();
+    let layers = |rows: &[(u32, u32, Agreement)], statistic: &str| -> Vec<Found> {
+        let n_layers = found.pair.canonical.1.parts.iter().filter_map(|part| part.role?.layer).max();
+        let of = |&(_, right, agreement): &(u32, u32, Agreement)| Found {
+            statistic: statistic.to_owned(),
+            depth: match right {
+                0 => Depth::First,
+                layer if Some(layer) == n_layers => Depth::Last,
+                _ => Depth::Middle,
+            },
+            n_agreeing: agreement.n_agreeing,
+            n_units: agreement.n_units,
+        };
+        rows.iter().map(of).collect()
+    };
+    let mut layers_found = layers(facts.agreements, "agreement");
+    layers_found.extend(layers(facts.probes, "probes"));
+    Measures {
+        traces: traces
+            .map(|family| (family.kind.name().to_owned(), family.trace.ln_p / std::f64::consts::LN_10))
+            .collect(),
+        found: layers_found,
+        token_span: facts.token_span,
     }
 }
 

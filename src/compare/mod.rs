@@ -227,21 +227,12 @@ pub fn compare(
     };
     let decision = verdict::weights::decide(&facts);
     let inherited = inherit::inherited(&pair, &alignment, &plain, &facts, &decision, &probed);
-    let units = stages::units(
-        backend,
-        &pair,
-        &alignment,
-        &facts,
-        &decision,
-        &mut probed,
-        options,
-        &meter,
-        &mut clock,
-    )?;
+    let models = (&pair, &alignment);
+    let found = (&facts, &decision);
+    let units = stages::units(backend, models, found, &mut probed, options, &meter, &mut clock)?;
     let basis = stages::token_basis(backend, &facts, &probed, &mut clock)?;
-    let deltas = stages::deltas(
-        backend, &pair, &alignment, &plain, &decision, &combined, options, &meter, &mut clock,
-    )?;
+    let found = (&combined, &decision);
+    let deltas = stages::deltas(backend, models, &plain, found, options, &meter, &mut clock)?;
     let attribution = relations::attribution(&relations::Found {
         pair: &pair,
         alignment: &alignment,

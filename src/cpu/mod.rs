@@ -4,6 +4,7 @@
 //! sums are added in the order of the data.
 
 mod all_pairs;
+mod blocks;
 mod classify;
 mod decode;
 mod fp8;
@@ -19,7 +20,9 @@ mod simd;
 mod tests;
 
 use crate::reductions::{AllPairs, ClassCounts, Elements, Keep, PairMoments, Ranking, RowDots};
-use crate::tensor::Matrix;
+use crate::tensor::{BlockType, Matrix};
+
+pub use blocks::Cell;
 
 /// Most elements that one f32 sum ever runs over; longer sums continue in f64 (plain f32 sums of squares are
 /// 3 % off at 1.7·10⁷ elements).
@@ -93,6 +96,17 @@ impl Cpu {
     /// Decodes as many elements as `out` is long; what is missing, or has no value, is NaN.
     pub fn decode(&self, elements: Elements<'_>, out: &mut [f32]) {
         decode::decode_to_f32(self.level, elements, out);
+    }
+
+    /// Decodes whole blocks of GGUF, as many as both slices hold, with the bits of the format's reference.
+    pub fn decode_blocks(&self, block: BlockType, bytes: &[u8], out: &mut [f32]) {
+        blocks::decode_blocks(self.level, block, bytes, out);
+    }
+
+    /// For every element of whole blocks the originals that round to its value; false where the type is a codebook
+    /// of vectors, which has no such intervals.
+    pub fn block_cells(&self, block: BlockType, bytes: &[u8], out: &mut [Cell]) -> bool {
+        blocks::cells(self.level, block, bytes, out)
     }
 
     /// Fused multiply-adds of f32 that never leave the registers, on every thread: `n_rounds` rounds each.

@@ -21,16 +21,19 @@ pub struct Likelihood {
     pub value: f64,
     /// 1 − 3/N.
     pub cap: f64,
+    /// −log10 of what it is a function of.
+    pub strength: f64,
 }
 
 /// Likelihood at a prior, from the combined ln p (already including the price of assignments).
 #[must_use]
 pub fn likelihood(ln_p: f64, prior: f64) -> Likelihood {
     let scale = |log10_p: f64| (1.0 - log10_p.min(0.0)).log10();
-    let x = scale(ln_p / std::f64::consts::LN_10);
+    let strength = -ln_p.min(0.0) / std::f64::consts::LN_10;
+    let x = scale(-strength);
     let logit = (prior / (1.0 - prior)).ln() + WEIGHT * (x - scale(super::ALPHA.log10()));
     let cap = 1.0 - 3.0 / N_CONTROL_FAMILIES;
-    Likelihood { value: (1.0 / (1.0 + (-logit).exp())).min(cap), cap }
+    Likelihood { value: (1.0 / (1.0 + (-logit).exp())).min(cap), cap, strength }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod all_pairs;
 pub mod classify;
+pub mod decode_blocks;
 pub mod moments;
 mod operand;
 pub mod permuted_traces;
@@ -16,6 +17,7 @@ pub use operand::SHADER_CODES;
 pub const KERNELS: &[&gpu::Kernel] = &[
     &gpu::SELF_TEST,
     &classify::KERNEL,
+    &decode_blocks::KERNEL,
     &moments::KERNEL,
     &row_dots::KERNEL,
     &all_pairs::TILE_BEST,

@@ -4,6 +4,9 @@
 //! asymmetric: s = (max − min) / (2^bits − 1)); B must sit on it, and |B − A| ≤ s/2 must hold but for the few elements whose
 //! rounding fell the other way because A was stored rounded: an element that moved by δ crosses a level with probability
 //! |δ|/s, and rounding to a type moves by a quarter of its last place on average. A grid laid over a fine-tune has more.
+//!
+//! Where B is stored in a form that knows its grid, the form itself says which values each level stands for
+//! ([`fit_in_cells`]), so that levels at unequal distances are checked too.
 
 use crate::tensor::{Dtype, Matrix, Values};
 
@@ -28,17 +31,24 @@ impl Lattice {
 }
 
 /// What a sample of rows says of B against A.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LatticeFit {
-    /// The grid.
-    pub lattice: Lattice,
-    /// Elements of B more than half a step from A.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct GridFit {
+    /// Elements of B that are not the level nearest to A.
     pub n_far: usize,
     /// As many as the rounding of A's stored type explains.
     pub n_far_expected: f64,
 }
 
-impl LatticeFit {
+impl GridFit {
+    /// Both samples together.
+    #[must_use]
+    pub fn and(self, other: GridFit) -> GridFit {
+        GridFit {
+            n_far: self.n_far + other.n_far,
+            n_far_expected: self.n_far_expected + other.n_far_expected,
+        }
+    }
+
     /// Whether the grid was laid over A itself: no more elements are far than four standard deviations of a Poisson count allow.
     #[must_use]
     pub fn is_over_a(&self) -> bool {
@@ -72,9 +82,43 @@ fn half_ulp(matrix: &Matrix) -> f64 {
     }
 }
 
+/// How A lies in the cells of B's levels: `low` and `high` bound the values that the level of each element of B stands for.
+/// Elements without a cell (NaN, a group of zeros) say nothing; None where no element has one.
+#[must_use]
+pub fn fit_in_cells(a: &Matrix, low: &Matrix, high: &Matrix) -> Option<GridFit> {
+    if [low, high].iter().any(|bound| (bound.n_rows, bound.n_cols) != (a.n_rows, a.n_cols)) {
+        return None;
+    }
+    let ulp_a = half_ulp(a);
+    let (mut fit, mut n_seen) = (GridFit::default(), 0_usize);
+    for row in 0..a.n_rows {
+        for col in 0..a.n_cols {
+            let original = f64::from(a.at(row, col));
+            let (low, high) = (f64::from(low.at(row, col)), f64::from(high.at(row, col)));
+            // a negative step turns a cell around
+            let (low, high) = (low.min(high), low.max(high));
+            let has_width = low < high;
+            if !has_width || !original.is_finite() {
+                continue;
+            }
+            n_seen += 1;
+            fit.n_far += usize::from(original < low || original > high);
+            if (high - low).is_finite() {
+                fit.n_far_expected += 0.5 * ulp_a * binade(original) / (high - low);
+            }
+        }
+    }
+    (n_seen > 0).then_some(fit)
+}
+
+/// The power of two at or below |x|; 0 for 0.
+fn binade(x: f64) -> f64 {
+    if x == 0.0 { 0.0 } else { x.abs().log2().floor().exp2() }
+}
+
 /// The coarsest grid on which every group of B lies, if there is one. Rows of a and b correspond.
 #[must_use]
-pub fn lattice_fit(a: &Matrix, b: &Matrix) -> Option<LatticeFit> {
+pub fn lattice_fit(a: &Matrix, b: &Matrix) -> Option<(Lattice, GridFit)> {
     if b.n_rows == 0 || b.n_cols < 16 || (a.n_rows, a.n_cols) != (b.n_rows, b.n_cols) {
         return None;
     }
@@ -88,7 +132,7 @@ pub fn lattice_fit(a: &Matrix, b: &Matrix) -> Option<LatticeFit> {
                     continue;
                 }
                 if let Some(fit) = explains(a, b, lattice) {
-                    return Some(fit);
+                    return Some((lattice, fit));
                 }
             }
         }
@@ -97,9 +141,9 @@ pub fn lattice_fit(a: &Matrix, b: &Matrix) -> Option<LatticeFit> {
 }
 
 /// None if some group of B is off the grid.
-fn explains(a: &Matrix, b: &Matrix, lattice: Lattice) -> Option<LatticeFit> {
+fn explains(a: &Matrix, b: &Matrix, lattice: Lattice) -> Option<GridFit> {
     let (ulp_a, ulp_b) = (half_ulp(a), half_ulp(b));
-    let mut fit = LatticeFit { lattice, n_far: 0, n_far_expected: 0.0 };
+    let mut fit = GridFit::default();
     let mut n_levels_seen = 0usize;
     for row in 0..b.n_rows {
         for first in (0..b.n_cols).step_by(lattice.group_size) {
@@ -132,8 +176,7 @@ fn explains(a: &Matrix, b: &Matrix, lattice: Lattice) -> Option<LatticeFit> {
                 let reach = 0.5 + ulp_b * (level.abs() + 1.0);
                 fit.n_far += usize::from(((original - step.1) / step.0 - level).abs() > reach);
                 // half a last place of the binade, halved again for the mean
-                let binade = if original == 0.0 { 0.0 } else { original.abs().log2().floor().exp2() };
-                fit.n_far_expected += 0.5 * ulp_a * binade / step.0;
+                fit.n_far_expected += 0.5 * ulp_a * binade(original) / step.0;
             }
         }
     }
@@ -197,10 +240,10 @@ mod tests {
         let tuned = Matrix::from_f32(8, 256, tuned);
         for (n_bits, group_size) in [(4, 32), (8, 32), (4, 128), (3, 64)] {
             let wanted = Lattice { n_bits, group_size, is_symmetric: true };
-            let fit = lattice_fit(&a, &quantise(&a, n_bits, group_size)).expect("a grid is there");
-            assert_eq!((fit.lattice, fit.is_over_a()), (wanted, true));
-            let fit = lattice_fit(&a, &quantise(&tuned, n_bits, group_size)).expect("a grid is there");
-            assert_eq!((fit.lattice, fit.is_over_a()), (wanted, false));
+            let found = lattice_fit(&a, &quantise(&a, n_bits, group_size)).expect("a grid is there");
+            assert_eq!((found.0, found.1.is_over_a()), (wanted, true));
+            let found = lattice_fit(&a, &quantise(&tuned, n_bits, group_size)).expect("a grid is there");
+            assert_eq!((found.0, found.1.is_over_a()), (wanted, false));
         }
     }
 
@@ -217,8 +260,44 @@ mod tests {
             Matrix { n_rows: 64, n_cols: 256, values: Values::Bf16(bits), column_scale: None }
         };
         let grid = quantise(&master, 4, 32);
-        assert!(lattice_fit(&stored(0.0), &grid).expect("a grid is there").is_over_a());
-        assert!(!lattice_fit(&stored(0.005), &grid).expect("a grid is there").is_over_a());
+        assert!(lattice_fit(&stored(0.0), &grid).expect("a grid is there").1.is_over_a());
+        assert!(!lattice_fit(&stored(0.005), &grid).expect("a grid is there").1.is_over_a());
+    }
+
+    #[test]
+    fn a_source_lies_in_the_cells_of_its_copy_and_a_fine_tune_does_not() {
+        // levels at unequal distances, as those of nf4: squares with their sign
+        let levels: Vec<f32> = (-7..=7).map(|k: i16| 0.004 * f32::from(k) * f32::from(k.abs())).collect();
+        let (a, shift) = (noise(8, 256, 1), noise(8, 256, 2));
+        let nearest = |x: f32| {
+            let distance = |at: &usize| (levels[*at] - x).abs();
+            (0..levels.len()).min_by(|i, j| distance(i).total_cmp(&distance(j))).expect("levels")
+        };
+        let cells = |a: &Matrix| {
+            let bound = |above: bool| {
+                let of = |i: usize| {
+                    let at = nearest(a.at(i / 256, i % 256));
+                    match (above, at) {
+                        (false, 0) => f32::NEG_INFINITY,
+                        (true, 14) => f32::INFINITY,
+                        (false, _) => (levels[at - 1] + levels[at]) / 2.0,
+                        (true, _) => (levels[at] + levels[at + 1]) / 2.0,
+                    }
+                };
+                Matrix::from_f32(8, 256, (0..8 * 256).map(of).collect())
+            };
+            (bound(false), bound(true))
+        };
+        let tuned: Vec<f32> =
+            (0..8 * 256).map(|i| a.at(i / 256, i % 256) + 0.05 * shift.at(i / 256, i % 256)).collect();
+        let (low, high) = cells(&a);
+        assert_eq!(fit_in_cells(&a, &low, &high).expect("cells").n_far, 0);
+        // a negative step turns every cell around and changes nothing
+        assert_eq!(fit_in_cells(&a, &high, &low).expect("cells").n_far, 0);
+        let (low, high) = cells(&Matrix::from_f32(8, 256, tuned));
+        assert!(!fit_in_cells(&a, &low, &high).expect("cells").is_over_a());
+        let nowhere = Matrix::from_f32(8, 256, vec![f32::NAN; 8 * 256]);
+        assert_eq!(fit_in_cells(&a, &nowhere, &nowhere), None);
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! Markdown for comments and job summaries: the same numbers as the JSON, headings from h3 on, details folded.
 
+mod evaluate;
+
+pub use evaluate::evaluation;
+
 use std::fmt::Write as _;
 
 use super::escape::{markdown, markdown_code, markdown_sentence};

@@ -1,6 +1,6 @@
 //! The words of the report: one spelling per verdict for machines, one sentence per verdict for people.
 
-use crate::compare::{ArchitectureVerdict, Direction, Side, WeightsVerdict, Why};
+use crate::compare::{ArchitectureVerdict, Depth, Direction, Side, WeightsVerdict, Why};
 
 /// What is tested, in one sentence; printed in every report.
 pub const QUESTION: &str = "are the two models' weights statistically independent, given architecture, tokenizer, data \
@@ -86,6 +86,16 @@ pub fn direction_word(direction: Direction) -> &'static str {
         Direction::LeftToRight => "left-to-right",
         Direction::RightToLeft => "right-to-left",
         Direction::Undetermined => "undetermined",
+    }
+}
+
+/// Where in the stack.
+#[must_use]
+pub fn depth_word(depth: Depth) -> &'static str {
+    match depth {
+        Depth::First => "first",
+        Depth::Middle => "middle",
+        Depth::Last => "last",
     }
 }
 

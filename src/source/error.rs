@@ -61,6 +61,9 @@ pub enum Error {
         /// End of the range asked for.
         wanted_end: u64,
     },
+    /// A server, the way to it, or what it sent.
+    #[error("{0}")]
+    Remote(Box<Fault>),
     /// Size, time or identity differ from those at opening.
     #[error("'{}' changed while reading", shown_path(path))]
     Changed {
@@ -105,6 +108,7 @@ impl Error {
                 .at_byte(*first_missing)
                 .found_wanted(format!("{} bytes", grouped(*first_missing)), grouped(*wanted_end))
                 .hint("the file shrank after it was opened; run again when nothing writes to it"),
+            Error::Remote(fault) => fault.clone(),
             Error::Changed { path, before, now } => Fault::new("CHANGED", message)
                 .in_file(path)
                 .found_wanted(now.clone(), before.clone())

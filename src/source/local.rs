@@ -82,28 +82,6 @@ impl LocalFile {
         Ok(LocalFile { path: path.to_path_buf(), name, identity, kept: may_keep.then_some(file) })
     }
 
-    /// Opens `path` and checks that it is still the file that `expected` describes.
-    ///
-    /// # Errors
-    /// As [`LocalFile::open`], or the file was exchanged in between.
-    pub fn open_expected(path: &Path, expected: Identity) -> Result<LocalFile, Error> {
-        let file = LocalFile::open(path)?;
-        file.require(expected, file.identity)?;
-        Ok(file)
-    }
-
-    /// The path it was opened by.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// What it was when it was opened.
-    #[must_use]
-    pub fn identity(&self) -> Identity {
-        self.identity
-    }
-
     fn require(&self, before: Identity, now: Identity) -> Result<(), Error> {
         if before == now {
             return Ok(());
@@ -157,6 +135,11 @@ impl Source for LocalFile {
         let (file, now) = open_regular(&self.path)?;
         self.require(self.identity, now)?;
         self.fill(&file, offset, buffer)
+    }
+
+    fn identity(&self) -> Option<String> {
+        let (device, inode) = self.identity.file_id;
+        (self.identity.file_id != (0, 0)).then(|| format!("{device}:{inode}"))
     }
 
     fn verify_unchanged(&self) -> Result<(), Error> {
@@ -232,7 +215,7 @@ pub(super) fn io(action: &'static str, path: &Path, offset: Option<u64>, cause: 
 
 #[cfg(test)]
 mod tests {
-    use super::{Identity, LocalFile, MAX_KEPT_HANDLES};
+    use super::{LocalFile, MAX_KEPT_HANDLES};
     use crate::source::{Error, Source};
     use std::io::Write;
 
@@ -266,12 +249,10 @@ mod tests {
     #[test]
     fn growth_and_exchange_are_noticed() {
         let mut on_disk = file_of(b"0123456789");
-        let before = Identity::of(on_disk.path()).expect("stat");
-        let file = LocalFile::open_expected(on_disk.path(), before).expect("open");
+        let file = LocalFile::open(on_disk.path()).expect("open");
         file.verify_unchanged().expect("nothing happened");
         on_disk.write_all(b"!").expect("append");
         assert!(matches!(file.verify_unchanged(), Err(Error::Changed { .. })));
-        assert!(matches!(LocalFile::open_expected(on_disk.path(), before), Err(Error::Changed { .. })));
 
         let file = LocalFile::open(on_disk.path()).expect("open");
         let other = file_of(b"0123456789!");

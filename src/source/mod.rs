@@ -1,25 +1,40 @@
-//! A reference becomes bytes by position. The only place that opens files for reading.
+//! A reference becomes bytes by position. The only place that opens files for reading, and the only one that opens sockets.
 
 #![forbid(unsafe_code)]
 #![warn(clippy::cast_possible_truncation)]
 
+mod access;
 mod contain;
 mod error;
 mod fault;
+mod folder;
+mod http;
+mod http_file;
 mod hub;
+mod hub_store;
 mod local;
+mod place;
+mod ranged;
 mod reference;
+mod remote_hub;
+mod url;
+mod web;
 
+pub use access::{Access, Links, Network, Secret};
 pub use contain::Boundary;
 pub use error::{Error, NO_WEIGHTS};
 pub use fault::{Fault, grouped, shown, shown_path};
+pub use folder::LocalFolder;
+pub use http::Patience;
 pub use hub::HubCache;
 pub use local::{Identity, LocalFile};
-pub use reference::{Location, resolve, resolve_with};
+pub use place::{Found, Place};
+pub use reference::resolve;
 
 use std::fmt::Debug;
+use std::ops::Range;
 
-/// Bytes by position. Implementations: a local file; later a seeded generator, a range server, an object store.
+/// Bytes by position. Implementations: a local file, a file behind a network, decoders of stored forms.
 pub trait Source: Send + Sync + Debug {
     /// File name as shown in reports (no directory).
     fn name(&self) -> &str;
@@ -31,6 +46,18 @@ pub trait Source: Send + Sync + Debug {
     fn cost_bytes(&self, offset: u64, n_bytes: u64) -> u64 {
         let _ = offset;
         n_bytes
+    }
+    /// Says that these bytes will be read soon. A source far away fetches them in few requests; others do nothing.
+    ///
+    /// # Errors
+    /// They could not be fetched.
+    fn expect(&self, ranges: &[Range<u64>]) -> Result<(), Error> {
+        let _ = ranges;
+        Ok(())
+    }
+    /// What tells this file from others of its place where the system knows: one file under two names has one identity.
+    fn identity(&self) -> Option<String> {
+        None
     }
     /// Fails if the underlying object changed since it was opened (dev, inode, size, mtime).
     fn verify_unchanged(&self) -> Result<(), Error>;

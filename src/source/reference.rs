@@ -1,48 +1,25 @@
 //! From what the user wrote to a place.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::Error;
 use super::fault::{shown, shown_path};
-use super::hub::{self, HubCache};
+use super::hub::{self, HubCache, ModelId, Snapshot};
+use super::url::Url;
+use super::{Access, Boundary, Error, Fault, Found, Links, LocalFile, LocalFolder, Network, Place};
+use super::{remote_hub, web};
 
-/// Where a model lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
-    /// One file.
-    File(PathBuf),
-    /// A folder.
-    Folder(PathBuf),
-    /// One revision of a model in the local Hub cache.
-    Snapshot {
-        /// The folder of this revision.
-        folder: PathBuf,
-        /// The folder of all revisions of the model, where links may lead.
-        repository: PathBuf,
-        /// Its commit.
-        commit: String,
-    },
-}
-
-/// Finds what a reference means: an existing path wins over a cached Hub id.
+/// Finds what a reference means: an existing path wins over a model id, the local cache over the Hub. No connection is
+/// opened unless the reference is an address or a model id that is not in the cache, and the access allows it.
 ///
 /// # Errors
-/// Nothing is there.
-pub fn resolve(reference: &str) -> Result<Location, Error> {
-    resolve_with(reference, &HubCache::from_environment())
-}
-
-/// As [`resolve`], with the cache named by the caller.
-///
-/// # Errors
-/// Nothing is there.
-pub fn resolve_with(reference: &str, cache: &HubCache) -> Result<Location, Error> {
+/// Nothing is there, it is no file, or the network gave up.
+pub fn resolve(reference: &str, access: &Access) -> Result<Found, Error> {
     let path = Path::new(reference);
     if !reference.is_empty() && !reference.contains('\0') {
         match std::fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => return Ok(folder_or_snapshot(path)),
-            // a pipe or device is refused when it is opened, with its own message
-            Ok(_) => return Ok(Location::File(path.to_path_buf())),
+            Ok(metadata) if metadata.is_dir() => return folder(path, access.links),
+            Ok(_) => return file(path, access.links),
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
             Err(cause) if path.symlink_metadata().is_ok() => {
                 return Err(super::local::io("open", path, None, cause));
@@ -50,34 +27,119 @@ pub fn resolve_with(reference: &str, cache: &HubCache) -> Result<Location, Error
             Err(_) => {}
         }
     }
-    if let Some(id) = hub::ModelId::parse(reference)
-        && let Some(location) = cache.find(&id)?
-    {
-        return Ok(location);
+    if is_api_model(reference) {
+        return Err(Error::ApiModel { reference: shown(reference) });
     }
-    Err(if is_api_model(reference) {
-        Error::ApiModel { reference: shown(reference) }
-    } else {
-        Error::NotFound { reference: shown(reference), hint: missing_hint(reference, cache) }
-    })
+    if let Some(url) = Url::parse(reference) {
+        return match ModelId::from_url(&url, &access.hub()?) {
+            Some(id) => model(reference, &id, access),
+            None => web::find(&url, online(reference, access)?),
+        };
+    }
+    let id = ModelId::parse(reference).ok_or_else(|| not_found(reference, None, access))?;
+    model(reference, &id, access)
+}
+
+/// A model of the Hub: from the local cache where its weights are there, else from the Hub itself.
+fn model(reference: &str, id: &ModelId, access: &Access) -> Result<Found, Error> {
+    let snapshot = access.cache.find(id)?;
+    let may_ask = access.network == Network::Allowed && is_meant_for_the_hub(reference, id);
+    match snapshot {
+        Some(snapshot) if !may_ask || snapshot.has_weights(id.within.as_deref()) => {
+            cached(id, snapshot, access.links)
+        }
+        _ if may_ask => remote_hub::find(id, access),
+        _ => Err(not_found(reference, Some(id), access)),
+    }
+}
+
+/// A word alone and a path with the ending of a file are more likely mistyped paths: what they say stays here.
+fn is_meant_for_the_hub(reference: &str, id: &ModelId) -> bool {
+    reference.contains("://") || id.has_owner() && !hub::is_weights(&id.name) && !id.name.ends_with(".json")
+}
+
+fn cached(id: &ModelId, snapshot: Snapshot, links: Links) -> Result<Found, Error> {
+    let within = id.within.as_ref().map(|within| snapshot.folder.join(within));
+    let folder = match &within {
+        Some(path) if path.is_dir() => path.clone(),
+        Some(path) => path.parent().unwrap_or(&snapshot.folder).to_path_buf(),
+        None => snapshot.folder.clone(),
+    };
+    let place = Arc::new(opened(&folder, Some(snapshot), links)?);
+    let file = match within.filter(|path| !path.is_dir()) {
+        Some(path) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Some((path, place.open(&name)?))
+        }
+        None => None,
+    };
+    Ok(Found { place, file })
+}
+
+/// The access, where it includes the network.
+fn online<'a>(reference: &str, access: &'a Access) -> Result<&'a Access, Error> {
+    match access.network {
+        Network::Allowed => Ok(access),
+        Network::Forbidden => Err(Error::Remote(
+            Fault::new(
+                "NET-OFFLINE",
+                format!(
+                    "'{}' lies behind the network, which may not be used",
+                    shown(without_query(reference))
+                ),
+            )
+            .hint("leave out --offline and HF_HUB_OFFLINE, or name a local copy"),
+        )),
+    }
+}
+
+fn without_query(reference: &str) -> &str {
+    reference.split('?').next().unwrap_or_default()
+}
+
+fn not_found(reference: &str, id: Option<&ModelId>, access: &Access) -> Error {
+    Error::NotFound { reference: shown(without_query(reference)), hint: missing_hint(id, &access.cache) }
+}
+
+/// A folder of weights.
+fn folder(path: &Path, links: Links) -> Result<Found, Error> {
+    Ok(Found { place: Arc::new(opened(path, snapshot_of(path), links)?), file: None })
+}
+
+/// A file that the user named, and its folder.
+fn file(path: &Path, links: Links) -> Result<Found, Error> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    // a pipe or device is refused here, with its own message; a link that was named itself may lead anywhere
+    let file = LocalFile::open(path)?;
+    // a snapshot's files are links into the repository's blobs
+    let place = opened(&parent, snapshot_of(&parent), links)?;
+    Ok(Found { place: Arc::new(place), file: Some((path.to_path_buf(), Arc::new(file))) })
+}
+
+fn opened(folder: &Path, snapshot: Option<Snapshot>, links: Links) -> Result<LocalFolder, Error> {
+    let boundary = match (links, &snapshot) {
+        (Links::Anywhere, _) => Boundary::anywhere(),
+        (Links::Inside, None) => Boundary::of(&[folder])?,
+        (Links::Inside, Some(snapshot)) => Boundary::of(&[folder, &snapshot.repository])?,
+    };
+    Ok(LocalFolder::new(folder, boundary, snapshot.map(|snapshot| snapshot.commit)))
 }
 
 /// A folder of the Hub cache that was named by its path keeps its commit and may link into its own blobs.
-fn folder_or_snapshot(path: &Path) -> Location {
-    let folder = Location::Folder(path.to_path_buf());
-    let Ok(real) = path.canonicalize() else { return folder };
-    let Some(snapshots) = real.parent() else { return folder };
-    let Some(repository) = snapshots.parent() else { return folder };
+fn snapshot_of(path: &Path) -> Option<Snapshot> {
+    let real = path.canonicalize().ok()?;
+    let snapshots = real.parent()?;
+    let repository = snapshots.parent()?;
     let is_cache = snapshots.file_name().is_some_and(|name| name == "snapshots")
         && repository.file_name().is_some_and(|name| name.to_string_lossy().starts_with("models--"));
-    match real.file_name() {
-        Some(commit) if is_cache => Location::Snapshot {
-            folder: path.to_path_buf(),
-            repository: repository.to_path_buf(),
-            commit: commit.to_string_lossy().into_owned(),
-        },
-        _ => folder,
-    }
+    is_cache.then_some(Snapshot {
+        folder: path.to_path_buf(),
+        repository: repository.to_path_buf(),
+        commit: real.file_name()?.to_string_lossy().into_owned(),
+    })
 }
 
 /// Families that are served behind an API and whose weights were never published.
@@ -112,13 +174,13 @@ fn is_api_model(reference: &str) -> bool {
         && (matches!(name, "o1" | "o3" | "o4") || API_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
 }
 
-fn missing_hint(reference: &str, cache: &HubCache) -> String {
-    if hub::ModelId::parse(reference).is_none_or(|id| !id.has_owner()) {
+fn missing_hint(id: Option<&ModelId>, cache: &HubCache) -> String {
+    if id.is_none_or(|id| !id.has_owner()) {
         return "check the spelling of the path".to_string();
     }
     match cache.folder() {
         Some(folder) => format!(
-            "check the path, or download the model into the cache at '{}' first; no network is used here",
+            "check the path, or download the model into the cache at '{}' first; no network was used",
             shown_path(folder)
         ),
         None => "check the path, or set HF_HUB_CACHE to the cache that holds the model".to_string(),
@@ -127,8 +189,8 @@ fn missing_hint(reference: &str, cache: &HubCache) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Location, is_api_model, resolve_with};
-    use crate::source::{Error, HubCache};
+    use super::{is_api_model, resolve};
+    use crate::source::{Access, Error, HubCache};
 
     #[test]
     fn names_behind_an_api_are_known_and_open_models_are_not_among_them() {
@@ -152,11 +214,11 @@ mod tests {
     #[test]
     fn what_is_nowhere_is_not_found() {
         let empty = tempfile::tempdir().expect("temporary folder");
-        let cache = HubCache::at(empty.path());
+        let access = Access { cache: HubCache::at(empty.path()), ..Access::default() };
         for reference in ["", "no/such", "no-such.safetensors", "a\0b", "../../x@y", "org/name@../../etc"] {
-            assert!(matches!(resolve_with(reference, &cache), Err(Error::NotFound { .. })), "{reference:?}");
+            assert!(matches!(resolve(reference, &access), Err(Error::NotFound { .. })), "{reference:?}");
         }
-        assert!(matches!(resolve_with("gpt-4o", &cache), Err(Error::ApiModel { .. })));
+        assert!(matches!(resolve("gpt-4o", &access), Err(Error::ApiModel { .. })));
     }
 
     #[test]
@@ -169,18 +231,21 @@ mod tests {
         std::fs::write(repository.join("refs/main"), "0123abcd\n").expect("write");
         std::fs::write(repository.join("refs/pr/1"), "0123abcd").expect("write");
         std::fs::write(repository.join("refs/evil"), "../../..").expect("write");
-        let cache = HubCache::at(folder.path());
+        let access = Access { cache: HubCache::at(folder.path()), ..Access::default() };
         for reference in
             ["org/name", "org/name@main", "org/name@refs/pr/1", "org/name@0123abcd", "hf://org/name@main"]
         {
-            let found = resolve_with(reference, &cache).expect(reference);
-            let Location::Snapshot { commit, folder, .. } = found else { panic!("{reference}: {found:?}") };
-            assert_eq!((commit.as_str(), folder), ("0123abcd", snapshot.clone()), "{reference}");
+            let found = resolve(reference, &access).expect(reference);
+            assert_eq!(
+                (found.place.commit().as_deref(), found.place.path()),
+                (Some("0123abcd"), snapshot.clone()),
+                "{reference}"
+            );
         }
         for reference in ["org/name@evil", "org/name@other", "org/other"] {
-            assert!(matches!(resolve_with(reference, &cache), Err(Error::NotFound { .. })), "{reference}");
+            assert!(matches!(resolve(reference, &access), Err(Error::NotFound { .. })), "{reference}");
         }
-        let by_path = resolve_with(&snapshot.to_string_lossy(), &cache).expect("by path");
-        assert!(matches!(by_path, Location::Snapshot { commit, .. } if commit == "0123abcd"));
+        let by_path = resolve(&snapshot.to_string_lossy(), &access).expect("by path");
+        assert_eq!(by_path.place.commit().as_deref(), Some("0123abcd"));
     }
 }

@@ -5,7 +5,7 @@ use crate::canonical::Group;
 use crate::evidence::{ALPHA, FamilyResult, SPREAD_ALPHA, TraceEvidence, agrees};
 use crate::measure::agreement::Agreement;
 use crate::measure::constants::TrainedConstants;
-use crate::measure::lattice::LatticeFit;
+use crate::measure::lattice::GridFit;
 
 /// Verdict of the weights axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum Direction {
 }
 
 /// A copy of one side laid on a coarser set of values.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Requantised {
     /// Every sampled value of the coarser side is the other's value rounded to its element type.
     Rounded {
@@ -41,8 +41,10 @@ pub enum Requantised {
     Grid {
         /// The side on the grid.
         copy: Side,
-        /// The grid and whether it was laid over the other side itself.
-        fit: LatticeFit,
+        /// The grid in words: "int4, groups of 32", or the stored form.
+        grid: String,
+        /// Whether it was laid over the other side itself.
+        fit: GridFit,
     },
 }
 
@@ -140,7 +142,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         .copied()
         .filter(|group| *group != Group::Embeddings && *group != Group::Norms)
         .collect();
-    if let Some(requantised) = facts.requantised.filter(|_| !blocks.is_empty())
+    if let Some(requantised) = facts.requantised.as_ref().filter(|_| !blocks.is_empty())
         && let Some(decision) = requantised_copy(requantised)
     {
         return decision;
@@ -212,11 +214,11 @@ fn finds_partners(facts: &Facts<'_>) -> bool {
     facts.agreements.iter().chain(facts.probes).any(|(_, _, agreement)| agrees(agreement))
 }
 
-fn requantised_copy(requantised: Requantised) -> Option<Decision> {
+fn requantised_copy(requantised: &Requantised) -> Option<Decision> {
     let (copy, reason) = match requantised {
-        Requantised::Rounded { copy } => (copy, "is the other rounded to its element type".to_owned()),
-        Requantised::Grid { copy, fit } if fit.is_over_a() => {
-            (copy, format!("lies on a grid laid over the other itself ({})", fit.lattice.describe()))
+        Requantised::Rounded { copy } => (*copy, "is the other rounded to its element type".to_owned()),
+        Requantised::Grid { copy, grid, fit } if fit.is_over_a() => {
+            (*copy, format!("lies on a grid laid over the other itself ({grid})"))
         }
         Requantised::Grid { .. } => return None,
     };

@@ -187,7 +187,8 @@ fn with_units(model: &Model, units: &dyn Fn(usize) -> Vec<usize>) -> Model {
 #[test]
 fn units_that_a_narrower_model_kept_are_listed() {
     let family = Family::new();
-    let kept = |layer: usize| (0..256).filter(|unit| (unit + layer) % 4 != 0).collect::<Vec<usize>>();
+    let kept =
+        |layer: usize| (0..256).filter(|unit| !(unit + layer).is_multiple_of(4)).collect::<Vec<usize>>();
     let mut narrow = with_units(&Model::read(&zoo("finetune")), &kept);
     narrow.config = narrow.config.map(|config| config.replace("256", "192"));
     let found = compared(&zoo("base"), &family.write("narrow", &narrow));
@@ -327,4 +328,41 @@ fn a_third_model_tells_siblings_and_never_changes_the_verdict() {
     let found = among(&zoo("base"), &stranger, &[], LeftIs::Base, Some(&zoo("finetune")));
     assert_eq!(verdict(&found), WeightsVerdict::NoEvidence);
     assert!(found.weights.relations.is_empty(), "{:#?}", found.weights.relations);
+}
+
+#[test]
+fn constant_and_damaged_models_say_nothing_and_one_layer_is_enough() {
+    let family = Family::new();
+    let base = Model::read(&zoo("base"));
+    let filled = |value: f64| {
+        let mut model = base.clone();
+        for stored in model.tensors.values_mut() {
+            let n_elements = stored.shape.iter().product();
+            *stored = Stored::of_bf16(&stored.shape, &vec![value; n_elements]);
+        }
+        model
+    };
+    let constants = [("zeros", 0.0), ("halves", 0.5), ("quarters", 0.25), ("nan", f64::NAN)];
+    let paths: Vec<PathBuf> =
+        constants.iter().map(|(name, value)| family.write(name, &filled(*value))).collect();
+    let mut wrong = Vec::new();
+    for (at, left) in paths.iter().enumerate() {
+        for right in paths[at + 1..].iter().chain([&zoo("base")]) {
+            let found = compared(left, right);
+            if verdict(&found) != WeightsVerdict::Inconclusive || !found.weights.relations.is_empty() {
+                wrong.push(format!("{} ~ {}: {:?}", left.display(), right.display(), verdict(&found)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let one_layer = |model: &Model, name: &str| family.write(name, &restacked(model, &[1]));
+    let left = one_layer(&base, "one");
+    let found = compared(&left, &one_layer(&Model::read(&zoo("finetune")), "one-tuned"));
+    assert_eq!(verdict(&found), WeightsVerdict::Derived, "{:?}", found.weights.reasons);
+    let found = compared(&left, &one_layer(&stranger(), "one-stranger"));
+    assert!(
+        matches!(verdict(&found), WeightsVerdict::NoEvidence | WeightsVerdict::Inconclusive),
+        "{:?}",
+        found.weights.reasons
+    );
 }

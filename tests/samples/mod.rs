@@ -2,8 +2,8 @@
 
 use cognate::compare::{
     Architecture, ArchitectureVerdict, Comparison, DeltaRow, Direction, Evidence, FileFacts, LayerRow,
-    MergeFit, ModelFacts, NotTested, Parameter, ParentShare, Power, Relation, Renaming, Side, Stage,
-    Throughput, Tool, Weights, WeightsVerdict, Why,
+    Measures, MergeFit, ModelFacts, NotTested, Parameter, ParentShare, Power, Relation, Renaming, Side,
+    Stage, Throughput, Tool, Weights, WeightsVerdict, Why,
 };
 
 /// A fine-tune of a small llama whose norms were renamed, with every field filled.
@@ -56,6 +56,7 @@ pub(crate) fn renamed_fine_tune() -> Comparison {
         ],
         shared_tokens: Some((1024, 1056)),
         throughput: throughput(),
+        measures: Measures::default(),
         tool: Tool {
             version: "0.1.0".to_owned(),
             method_version: "1".to_owned(),
@@ -95,6 +96,7 @@ fn weights() -> Weights {
         verdict: Some(WeightsVerdict::Derived),
         decided_by: vec!["trace".to_owned(), "agreement".to_owned()],
         likelihood: Some(0.99876),
+        strength: Some(38.4567),
         prior: 0.5,
         log10_p: Some(-38.4567),
         log10_p_floor: Some(-40.0),

@@ -22,7 +22,10 @@ pub(super) fn relation(found: &Found<'_>) -> Option<Relation> {
     let relation = |kind: &str, side: &str, other: &str, path: &Path, of: usize| {
         let shown: Vec<String> =
             path.values().map(|from| from.map_or("none".to_owned(), |layer| layer.to_string())).collect();
-        let shown = shown.join(", ");
+        let mut shown = shown.join(", ");
+        if path.len() < if side == "right" { right.len() } else { left.len() } {
+            shown = format!("{shown}], looked at [{}", super::list(path.keys().copied()));
+        }
         let says = match kind {
             "depth-pruned" => format!("{side} layers continue {other} layers [{shown}] of {of}"),
             _ => format!("{side} layers continue {other} layers [{shown}]"),
@@ -31,6 +34,7 @@ pub(super) fn relation(found: &Found<'_>) -> Option<Relation> {
             path.values().map(|from| from.map_or(Parameter::None, |layer| Parameter::Count(layer.into())));
         Relation::new(kind, says)
             .with("of", Parameter::Text(side.to_owned()))
+            .with("layers", Parameter::counts(path.keys().map(|layer| u64::from(*layer))))
             .with("layer_map", Parameter::List(map.collect()))
     };
     Some(if right_repeats && (!left_repeats || right.len() > left.len()) {
@@ -59,7 +63,7 @@ fn in_place(found: &Found<'_>, left: &[u32], right: &[u32]) -> Option<(Path, Pat
     Some((path(right, left, &mapping.left_of), path(left, right, &mapping.right_of)))
 }
 
-/// By answers to tokens: dense MLPs. A layer that was not looked at continues none.
+/// By answers to tokens: dense MLPs of the layers that were asked.
 fn by_answers(found: &Found<'_>, left: &[u32], right: &[u32]) -> Option<(Path, Path)> {
     let is_dense = |placed: &&super::super::stages::Placed| {
         placed.by_answers && placed.left.expert == Expert::None && placed.right.expert == Expert::None
@@ -68,7 +72,8 @@ fn by_answers(found: &Found<'_>, left: &[u32], right: &[u32]) -> Option<(Path, P
     if dense.is_empty() {
         return None;
     }
-    let mut of_right: Path = right.iter().map(|layer| (*layer, None)).collect();
+    let is_asked = |layer: &&u32| found.units.asked_layers.contains(layer);
+    let mut of_right: Path = right.iter().filter(is_asked).map(|layer| (*layer, None)).collect();
     let mut of_left: Path = left.iter().map(|layer| (*layer, None)).collect();
     for placed in dense {
         of_right.insert(placed.right.layer, Some(placed.left.layer));

@@ -52,21 +52,12 @@ pub(super) fn attribution(found: &Found<'_>) -> Attribution {
         Derived | PartlyDerived | RequantisedVerdict | CommonOrigin => {}
         _ => return of_pair,
     }
-    match found.facts.requantised {
+    match &found.facts.requantised {
         Some(Requantised::Rounded { copy }) => {
-            of_pair.relations.push(cast(found, "lossy").with("copy", side(copy)));
+            of_pair.relations.push(cast(found, "lossy").with("copy", side(*copy)));
         }
-        Some(Requantised::Grid { copy, fit }) => {
-            let lattice = fit.lattice;
-            let says = format!("{} model: {}", side_word(copy), lattice.describe());
-            of_pair.relations.push(
-                Relation::new("quantised-copy", says)
-                    .with("copy", side(copy))
-                    .with("bits", Parameter::Count(lattice.n_bits.into()))
-                    .with("group", Parameter::Count(lattice.group_size as u64))
-                    .with("symmetric", Parameter::Text(lattice.is_symmetric.to_string()))
-                    .with("over_the_other", Parameter::Text(fit.is_over_a().to_string())),
-            );
+        Some(Requantised::Grid { copy, grid, fit }) => {
+            of_pair.relations.push(quantised_copy(*copy, grid, fit.is_over_a()));
         }
         None => {}
     }
@@ -79,6 +70,22 @@ pub(super) fn attribution(found: &Found<'_>) -> Attribution {
         changes::add(found, &mut of_pair);
     }
     of_pair
+}
+
+/// A copy on a grid, "int4, groups of 32" or a stored form.
+fn quantised_copy(copy: Side, grid: &str, is_over_the_other: bool) -> Relation {
+    let mut relation = Relation::new("quantised-copy", format!("{} model: {grid}", side_word(copy)))
+        .with("copy", side(copy))
+        .with("grid", Parameter::Text(grid.to_owned()))
+        .with("over_the_other", Parameter::Text(is_over_the_other.to_string()));
+    for (name, before) in [("bits", "int"), ("group", "groups of ")] {
+        let digits = grid.split_once(before).map_or("", |(_, rest)| rest);
+        let digits = digits.split(|c: char| !c.is_ascii_digit()).next().unwrap_or("");
+        if let Ok(count) = digits.parse() {
+            relation = relation.with(name, Parameter::Count(count));
+        }
+    }
+    relation
 }
 
 fn side_word(side: Side) -> &'static str {

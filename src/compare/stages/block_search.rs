@@ -133,6 +133,24 @@ impl<'a> BlockSearch<'a> {
         }))
     }
 
+    /// Operations of holding one right MLP against one left MLP: both answer every token in two matrices.
+    pub(super) fn cost_of_one(&self) -> u64 {
+        let elements = |blocks: &[Block], model: &Model<'_>| {
+            blocks.first().map_or(0, |block| model.canonical.parts[block.up].stored.view.n_elements())
+        };
+        let n_tokens = self.asked.0.tokens().n_rows as u64;
+        let both = elements(&self.blocks_l, &self.models.0) + elements(&self.blocks_r, &self.models.1);
+        both.saturating_mul(4 * n_tokens)
+    }
+
+    /// Operations of a unit map of a match.
+    pub(super) fn cost_of_map(&self, found: &BlockMatch) -> u64 {
+        let n_units = |block: &Block, model: &Model<'_>| model.canonical.parts[block.up].stored.view.n_rows;
+        let pairs =
+            n_units(&found.left, &self.models.0).saturating_mul(n_units(&found.right, &self.models.1));
+        pairs.saturating_mul(4 * self.asked.0.tokens().n_rows as u64)
+    }
+
     /// The models have dense MLPs in different numbers of layers.
     pub(super) fn depths_differ(&self) -> bool {
         let n_dense = |blocks: &[Block]| blocks.iter().filter(|block| block.expert == Expert::None).count();

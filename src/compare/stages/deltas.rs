@@ -27,11 +27,9 @@ pub(in crate::compare) struct Change {
 /// Changes of the matrices whose group kept the order of its units.
 pub(in crate::compare) fn deltas(
     backend: &Backend,
-    pair: &Pair<'_>,
-    alignment: &Alignment,
+    (pair, alignment): (&Pair<'_>, &Alignment),
     plain: &PlainStage,
-    decision: &Decision,
-    trace: &TraceEvidence,
+    (trace, decision): (&TraceEvidence, &Decision),
     options: &Options,
     meter: &ReadMeter,
     clock: &mut Clock<'_>,

@@ -2,13 +2,16 @@
 
 use super::PlainStage;
 use crate::align::Alignment;
+use crate::canonical::CanonicalPart;
 use crate::compare::clock::Clock;
 use crate::compare::{Error, Options, Pair, Side};
-use crate::measure::lattice::{LatticeFit, lattice_fit, rounds_to};
+use crate::measure::lattice::{GridFit, Lattice, fit_in_cells, lattice_fit, rounds_to};
 use crate::numerics::Rng;
-use crate::stream::{ReadMeter, RowPairing, read_rows};
+use crate::source::Source;
+use crate::stream::{ReadMeter, RowPairing, StoredView, read_rows};
+use crate::tensor::Matrix;
 use crate::verdict::weights::Requantised;
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Matrix pairs looked at for a grid.
 const GRID_MATRICES: usize = 6;
@@ -40,7 +43,7 @@ pub(in crate::compare) fn requantised(
         })
         .collect();
     let step = candidates.len().div_ceil(GRID_MATRICES).max(1);
-    let mut sides: BTreeMap<u8, Vec<Option<LatticeFit>>> = BTreeMap::new();
+    let mut of_copies: [Vec<(Grid, GridFit)>; 2] = Default::default();
     let mut rounded = [true, true];
     let mut n_seen = 0;
     for &idx in candidates.iter().step_by(step) {
@@ -54,8 +57,16 @@ pub(in crate::compare) fn requantised(
             .collect();
         let a = read_rows(&part_l.stored, &rows, 0..view.n_cols, meter)?;
         let b = read_rows(&part_r.stored, &rows, 0..view.n_cols, meter)?;
-        sides.entry(1).or_default().push(lattice_fit(&a, &b));
-        sides.entry(0).or_default().push(lattice_fit(&b, &a));
+        let as_copies = [(Side::Left, part_l, &b, &a), (Side::Right, part_r, &a, &b)];
+        for (of_copy, (copy, part, original, values)) in of_copies.iter_mut().zip(as_copies) {
+            let found = match stored_cells(pair, copy, part, &rows, meter)? {
+                Some((form, [low, high])) => {
+                    fit_in_cells(original, &low, &high).map(|fit| (Grid::Stored(form), fit))
+                }
+                None => lattice_fit(original, values).map(|(lattice, fit)| (Grid::Rebuilt(lattice), fit)),
+            };
+            of_copy.extend(found);
+        }
         rounded[1] &= rounds_to(&a, &b, part_r.stored.dtype);
         rounded[0] &= rounds_to(&b, &a, part_l.stored.dtype);
         n_seen += 1;
@@ -64,22 +75,62 @@ pub(in crate::compare) fn requantised(
     if n_seen == 0 {
         return Ok(None);
     }
-    for (at, copy) in [(1u8, Side::Right), (0, Side::Left)] {
-        if rounded[usize::from(at)] {
+    for (at, copy) in [(1, Side::Right), (0, Side::Left)] {
+        if rounded[at] {
             return Ok(Some(Requantised::Rounded { copy }));
         }
-        let fits: Vec<LatticeFit> = sides.get(&at).into_iter().flatten().copied().flatten().collect();
-        let Some(first) = fits.first() else { continue };
-        let same: Vec<&LatticeFit> = fits.iter().filter(|fit| fit.lattice == first.lattice).collect();
-        // one grid on most matrices; a few may be kept at full width or have groups without a full range
-        if same.len() * 3 >= n_seen * 2 {
-            let fit = LatticeFit {
-                lattice: first.lattice,
-                n_far: same.iter().map(|fit| fit.n_far).sum(),
-                n_far_expected: same.iter().map(|fit| fit.n_far_expected).sum(),
-            };
-            return Ok(Some(Requantised::Grid { copy, fit }));
+        if let Some((grid, fit)) = common_grid(&of_copies[at], n_seen) {
+            return Ok(Some(Requantised::Grid { copy, grid, fit }));
         }
     }
     Ok(None)
+}
+
+/// A grid that one matrix lies on.
+#[derive(Clone, Debug, PartialEq)]
+enum Grid {
+    /// That of the form it is stored in.
+    Stored(String),
+    /// Found in its values.
+    Rebuilt(Lattice),
+}
+
+/// The form that a matrix is stored in, and the bounds of the cells of the given rows; None where the form has no levels.
+fn stored_cells(
+    pair: &Pair<'_>,
+    side: Side,
+    part: &CanonicalPart,
+    rows: &[u64],
+    meter: &ReadMeter,
+) -> Result<Option<(String, [Matrix; 2])>, Error> {
+    let checkpoint = if side == Side::Left { pair.left } else { pair.right };
+    let Some(encoding) = &checkpoint.tensors[part.tensor_idx].encoding else { return Ok(None) };
+    let Some([low, high]) = &encoding.cells else { return Ok(None) };
+    let read = |bound: &Arc<dyn Source>| {
+        let stored = StoredView { file: Arc::clone(bound), ..part.stored.clone() };
+        read_rows(&stored, rows, 0..stored.view.n_cols, meter)
+    };
+    Ok(Some((encoding.name.clone(), [read(low)?, read(high)?])))
+}
+
+/// The grid of two thirds of the matrices: a few may be kept at full width or have groups without a full range. Stored
+/// forms may differ from matrix to matrix; a grid found in values must be one.
+fn common_grid(found: &[(Grid, GridFit)], n_seen: usize) -> Option<(String, GridFit)> {
+    let (first, _) = found.first()?;
+    let same: Vec<&(Grid, GridFit)> = found
+        .iter()
+        .filter(|(grid, _)| grid == first || matches!((grid, first), (Grid::Stored(_), Grid::Stored(_))))
+        .collect();
+    let fit = same.iter().fold(GridFit::default(), |sum, (_, fit)| sum.and(*fit));
+    let mut names: Vec<String> = Vec::new();
+    for (grid, _) in &same {
+        let name = match grid {
+            Grid::Stored(form) => form.clone(),
+            Grid::Rebuilt(lattice) => lattice.describe(),
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    (same.len() * 3 >= n_seen * 2).then(|| (names.join(" and "), fit))
 }

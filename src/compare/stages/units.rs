@@ -1,5 +1,7 @@
 //! S6 and S7 after a verdict: the MLP that every right-hand one continues, and unit by unit where units did not keep their place.
 
+use std::collections::BTreeSet;
+
 use super::block_search::BlockMatch;
 use super::{ProbeStage, is_in_place};
 use crate::align::Alignment;
@@ -11,12 +13,14 @@ use crate::kernels::Backend;
 use crate::measure::blocks::{Block, blocks};
 use crate::measure::probes::Views;
 use crate::measure::unit_map::{UnitMap, by_answers, by_weights};
+use crate::roles::Expert;
 use crate::stream::ReadMeter;
 use crate::verdict::weights::{Decision, Facts};
 
 /// MLPs that are placed short of `full`.
 const PLACED_BLOCKS: usize = 64;
-/// Operations spent on unit maps short of `full`: seconds on two cores.
+/// Operations spent on placing MLPs by answers, and on unit maps, short of `full`: tens of seconds on two cores, and seconds.
+const PLACE_FLOP: u64 = 2_000_000_000_000;
 const MAP_FLOP: u64 = 400_000_000_000;
 
 /// A right-hand MLP with its place in the left model.
@@ -34,6 +38,8 @@ pub(in crate::compare) struct Placed {
 #[derive(Clone, Debug, Default)]
 pub(in crate::compare) struct UnitStage {
     pub(in crate::compare) placed: Vec<Placed>,
+    /// Right layers whose dense MLP was asked by answers, whether or not it was placed.
+    pub(in crate::compare) asked_layers: BTreeSet<u32>,
     /// (left layer, right layer) of dense MLPs that a sketch shows to be continued, the placed ones among them. Only where the
     /// models differ in depth.
     pub(in crate::compare) also_continued: Vec<(u32, u32)>,
@@ -42,10 +48,8 @@ pub(in crate::compare) struct UnitStage {
 /// Where MLPs went; empty where units kept their place and layers were mapped in place.
 pub(in crate::compare) fn units(
     backend: &Backend,
-    pair: &Pair<'_>,
-    alignment: &Alignment,
-    facts: &Facts<'_>,
-    decision: &Decision,
+    (pair, alignment): (&Pair<'_>, &Alignment),
+    (facts, decision): (&Facts<'_>, &Decision),
     probed: &mut ProbeStage<'_>,
     options: &Options,
     meter: &ReadMeter,
@@ -105,7 +109,7 @@ fn placed_by_weights(
         };
         placed.push(Placed { left: left.clone(), right, units, by_answers: false });
     }
-    Ok(UnitStage { placed, also_continued: Vec::new() })
+    Ok(UnitStage { placed, ..UnitStage::default() })
 }
 
 /// Any basis: MLPs found by their answers to tokens.
@@ -121,10 +125,16 @@ fn placed_by_answers(
     let Some(search) = &mut probed.search else { return Ok(UnitStage::default()) };
     let models = pair.models();
     let all = search.blocks_r.clone();
-    let step = if options.effort == Effort::Full { 1 } else { all.len().div_ceil(PLACED_BLOCKS).max(1) };
+    let n_most = usize::try_from(PLACE_FLOP / search.cost_of_one().max(1)).unwrap_or(usize::MAX);
+    let n_most = n_most.clamp(1, PLACED_BLOCKS);
+    let step = if options.effort == Effort::Full { 1 } else { all.len().div_ceil(n_most).max(1) };
     let depths_differ = search.depths_differ();
     let (mut placed, mut also_continued) = (Vec::new(), Vec::new());
+    let mut asked_layers = BTreeSet::new();
     for right in all.iter().step_by(step) {
+        if right.expert == Expert::None {
+            asked_layers.insert(right.layer);
+        }
         let known = probed.matches.iter().find(|found| found.right == *right).cloned();
         let found: Option<BlockMatch> = match known {
             Some(found) => Some(found),
@@ -137,22 +147,15 @@ fn placed_by_answers(
             found.right.views(models.1.canonical, with_gate),
         );
         let mut units = None;
+        let cost = search.cost_of_map(&found);
         if let (Some(Views::Matrices(of_left)), Some(Views::Matrices(of_right))) = views
+            && cost <= *budget
             && let Some((answers_l, answers_r)) = search.answers_of(&found)?
         {
-            let cost = 4 * (answers_l.n_units() * answers_r.n_units() * answers_l.n_tokens()) as u64;
-            if cost <= *budget {
-                *budget -= cost;
-                let answers = (&answers_l, &answers_r);
-                units = Some(by_answers(
-                    backend,
-                    answers,
-                    (models.0, of_left),
-                    (models.1, of_right),
-                    meter,
-                    flop,
-                )?);
-            }
+            *budget -= cost;
+            let answers = (&answers_l, &answers_r);
+            units =
+                Some(by_answers(backend, answers, (models.0, of_left), (models.1, of_right), meter, flop)?);
         }
         if depths_differ {
             also_continued.extend(search.continued_by(&found.right)?);
@@ -160,5 +163,5 @@ fn placed_by_answers(
         placed.push(Placed { left: found.left, right: found.right, units, by_answers: true });
     }
     *flop += std::mem::take(&mut search.flop);
-    Ok(UnitStage { placed, also_continued })
+    Ok(UnitStage { placed, asked_layers, also_continued })
 }

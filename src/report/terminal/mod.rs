@@ -3,6 +3,7 @@
 mod bench;
 mod compare;
 mod devices;
+mod evaluate;
 mod failure;
 mod inspect;
 mod layers;
@@ -13,6 +14,7 @@ mod throughput;
 pub use bench::bench;
 pub use compare::{comparison, verdict_words};
 pub use devices::devices;
+pub use evaluate::evaluation;
 pub use failure::failure;
 pub use inspect::inspection;
 pub use page::Style;

@@ -4,6 +4,7 @@
 mod bench;
 mod compare;
 mod devices;
+mod evaluate;
 mod failure;
 mod inspect;
 mod rounded;
@@ -11,6 +12,7 @@ mod rounded;
 pub use bench::{BENCH_VERSION, Bench};
 pub use compare::{COMPARE_VERSION, Comparison};
 pub use devices::{DEVICES_VERSION, Device, Devices};
+pub use evaluate::{EVALUATE_VERSION, EvaluatedPair, Evaluation, Tool as EvaluationTool};
 pub use failure::{ErrorDocument, Failure, Reference};
 pub use inspect::{INSPECT_VERSION, InspectedTensor, Inspection, Roles, Values};
 pub use rounded::Rounded;

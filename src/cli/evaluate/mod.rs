@@ -1,0 +1,121 @@
+//! `cognate evaluate`: labelled pairs, compared and counted (docs/evaluate.md).
+
+mod resume;
+mod run;
+
+use std::path::Path;
+
+use super::args::{Evaluate, EvaluateFormat};
+use super::backend;
+use super::output::Sink;
+use super::screen::Screen;
+use super::{exit, failure};
+use crate::compare::METHOD_VERSION;
+use crate::evaluate::{self, LineFault, Listing, Row, Spelling, Summary};
+use crate::evidence::MAP_VERSION;
+use crate::report::wire::{EvaluatedPair, Evaluation, EvaluationTool, Failure};
+use crate::report::{json, markdown, terminal, words};
+use resume::Resume;
+
+/// How the report spells its words.
+const SPELLING: Spelling = Spelling {
+    weights: words::weights_word,
+    direction: words::direction_word,
+    architecture: words::architecture_word,
+};
+
+/// Runs the verb.
+pub(super) fn run(args: &Evaluate, screen: &Screen) -> Result<u8, Box<Failure>> {
+    let mut sink = Sink::open(args.output.as_deref(), &[&args.manifest])?;
+    let listing = read(args)?;
+    let chosen = backend::open(&args.backend)?;
+    let run_id = format!(
+        "{} {METHOD_VERSION} {MAP_VERSION} {} {} {}",
+        env!("CARGO_PKG_VERSION"),
+        crate::compare::Effort::from(args.effort).name(),
+        args.seed,
+        args.prior
+    );
+    let mut codes: Vec<u8> = Vec::new();
+    for fault in &listing.faults {
+        let failure = bad_line(&args.manifest, fault);
+        screen.complain(&failure);
+        codes.push(failure.exit_code);
+    }
+    let resume = Resume::open(args.resume.as_deref(), &args.manifest, &run_id)?;
+    let rows = run::rows(&listing.pairs, args, &chosen, &resume, screen)?;
+    resume.close()?;
+    codes.extend(rows.iter().map(|row| code_of(row, args)));
+    let summary = evaluate::summary(&rows, &SPELLING);
+    let exit_code = exit::first_of(codes);
+    sink.write(&text(args, &summary, &rows, &listing, (&run_id, exit_code), screen))?;
+    sink.finish()?;
+    Ok(exit_code)
+}
+
+fn read(args: &Evaluate) -> Result<Listing, Box<Failure>> {
+    let text = std::fs::read_to_string(&args.manifest).map_err(|error| {
+        Box::new(Failure {
+            code: "MANIFEST".to_owned(),
+            exit_code: exit::INPUT,
+            message: format!("cannot read '{}': {error}", failure::shown_path(&args.manifest)),
+            hint: Some("a JSON object per line: a labelled pair, or a model with its family".to_owned()),
+            ..Failure::default()
+        })
+    })?;
+    let listing = evaluate::read(&text, args.split_seed, args.independent);
+    if listing.pairs.is_empty() && listing.faults.is_empty() {
+        return Err(failure::usage("the manifest holds no pair".to_owned()));
+    }
+    Ok(listing)
+}
+
+fn bad_line(path: &Path, fault: &LineFault) -> Box<Failure> {
+    let says = crate::report::escape::sentence(&fault.says);
+    Box::new(Failure {
+        code: "MANIFEST-LINE".to_owned(),
+        file: Some(failure::shown_path(path)),
+        hint: Some(
+            "the line is left out, the rest goes on; docs/evaluate.md describes the manifest".to_owned(),
+        ),
+        ..*failure::usage(format!("line {}: {says}", fault.line))
+    })
+}
+
+/// A pair with tensors that could not be read as numbers counts as incomplete, as in `compare`.
+fn code_of(row: &Row, args: &Evaluate) -> u8 {
+    match &row.outcome {
+        Ok(outcome) if outcome.n_skipped > 0 && !args.allow_partial => exit::PARTIAL,
+        Ok(_) => exit::OK,
+        Err(fault) => fault.exit_code,
+    }
+}
+
+fn text(
+    args: &Evaluate,
+    summary: &Summary,
+    rows: &[Row],
+    listing: &Listing,
+    (run_id, exit_code): (&str, u8),
+    screen: &Screen,
+) -> String {
+    let manifest = args.manifest.to_string_lossy();
+    let n_listed = rows.len() + listing.faults.len();
+    match args.format {
+        EvaluateFormat::Table => terminal::evaluation(&manifest, n_listed, summary, screen.style),
+        EvaluateFormat::Markdown => markdown::evaluation(&manifest, n_listed, summary),
+        EvaluateFormat::Json => {
+            let rows = rows.iter().map(|row| EvaluatedPair::new(row, run_id)).collect();
+            let faults = listing.faults.iter().map(|fault| (fault.line, fault.says.as_str())).collect();
+            let tool = EvaluationTool {
+                version: env!("CARGO_PKG_VERSION"),
+                method_version: METHOD_VERSION,
+                map_version: MAP_VERSION,
+                seed: args.seed,
+                effort: crate::compare::Effort::from(args.effort).name(),
+                prior: args.prior,
+            };
+            json::document(&Evaluation::new(&manifest, summary, faults, rows, tool, exit_code))
+        }
+    }
+}

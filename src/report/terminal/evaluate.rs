@@ -1,0 +1,165 @@
+//! An evaluation on a screen: how right, how sure, how fast.
+
+use super::page::{Ink, Page, Style};
+use crate::evaluate::{CONFIDENCE, Calibration, Confusion, Label, NullRates, Roc, Summary};
+use crate::report::quantity::{bytes, percent, seconds, three_digits};
+use crate::report::words;
+
+/// The report, with its final newline.
+#[must_use]
+pub fn evaluation(manifest: &str, n_listed: usize, summary: &Summary, style: Style) -> String {
+    let mut page = Page::new(style);
+    let name = page.name(manifest);
+    let n_failed = n_listed - summary.n_compared;
+    page.heading("EVALUATION", &name, Ink::Bold, "");
+    let text = format!(
+        "{} of {} compared, {} families, {} marked hard",
+        summary.n_compared, n_listed, summary.n_families, summary.n_hard
+    );
+    page.row("pairs", &text);
+    for ((exit_code, code), n) in &summary.faults {
+        let code = page.name(code);
+        page.row("", &format!("{n} not compared: {code} (exit code {exit_code})"));
+    }
+    if n_listed > summary.n_pairs {
+        let n_lines = n_listed - summary.n_pairs;
+        page.row("", &format!("{n_lines} lines of the manifest hold no pair (exit code 2)"));
+    }
+    if n_failed > 0 {
+        page.row("", "nothing below counts pairs that were not compared");
+    }
+    page.blank();
+    errors(&mut page, summary);
+    curves(&mut page, summary);
+    words_said(&mut page, &summary.confusion);
+    for (title, found) in [("CALIBRATION", &summary.calibration), ("TEST SPLIT", &summary.calibration_test)] {
+        if let Some(found) = found {
+            calibration(&mut page, title, found);
+        }
+    }
+    if !summary.null.is_empty() {
+        null(&mut page, &summary.null);
+    }
+    let cost = summary.cost;
+    page.row(
+        "cost",
+        &format!(
+            "{} a pair (median {}), {} read a pair",
+            seconds(cost.mean_seconds),
+            seconds(cost.median_seconds),
+            bytes(cost.mean_bytes as u64)
+        ),
+    );
+    page.finish()
+}
+
+fn errors(page: &mut Page, summary: &Summary) {
+    let (rates, bound) = (summary.rates, summary.bound);
+    let accused = format!("{} of {}", rates.n_accused, rates.n_independent);
+    let ink = if rates.n_accused > 0 { Ink::Error } else { Ink::Bold };
+    page.heading("ERRORS", &accused, ink, "independent pairs accused of sharing weights");
+    page.row("one network", &format!("{} of {} accused", rates.n_same_config_accused, rates.n_same_config));
+    page.row("missed", &format!("{} of {} pairs that share weights", rates.n_missed, rates.n_shared));
+    page.row(
+        "inconclusive",
+        &format!("{} independent, {} shared", rates.n_independent_inconclusive, rates.n_shared_inconclusive),
+    );
+    page.row(
+        "bound",
+        &format!(
+            "{} of {} families wrong: at most {} at {} confidence (Clopper-Pearson, by family)",
+            bound.n_wrong,
+            bound.n_families,
+            percent(bound.bound),
+            percent(CONFIDENCE)
+        ),
+    );
+    page.blank();
+}
+
+fn curves(page: &mut Page, summary: &Summary) {
+    let line = |roc: &Roc| {
+        format!(
+            "AUC {:.4}, {} found at 1 % false positives ({} shared, {} independent)",
+            roc.auc,
+            percent(roc.tpr_at_1_percent),
+            roc.n_positive,
+            roc.n_negative
+        )
+    };
+    if let Some(roc) = &summary.roc {
+        page.row("ROC", &line(roc));
+    }
+    if let Some(roc) = &summary.roc_same_config {
+        page.row("one network", &line(roc));
+    }
+    page.blank();
+}
+
+fn words_said(page: &mut Page, confusion: &Confusion) {
+    page.line("WORDS         what is true, and what was said how often");
+    for label in Label::ALL {
+        let said: Vec<String> = words::WEIGHTS_VERDICTS
+            .map(words::weights_word)
+            .into_iter()
+            .filter_map(|word| Some(format!("{word} {}", confusion.words.get(&(label.word(), word))?)))
+            .collect();
+        if !said.is_empty() {
+            page.line(&format!("  {:<18}{}", label.word(), said.join(", ")));
+        }
+    }
+    for (what, n_checked, n_wrong) in [
+        ("words", confusion.n_words_checked, confusion.n_words_wrong),
+        ("directions", confusion.n_directions_checked, confusion.n_directions_wrong),
+        ("graphs", confusion.n_architectures_checked, confusion.n_architectures_wrong),
+    ] {
+        if n_checked > 0 {
+            page.row(what, &format!("{n_wrong} of {n_checked} wrong"));
+        }
+    }
+    for ((truth, said), n) in &confusion.relations {
+        let (truth, said) = (page.name(truth), page.name(said));
+        page.line(&format!("  relation {truth:<22} said {said:<24} {n:>6}"));
+    }
+    page.blank();
+}
+
+fn calibration(page: &mut Page, title: &str, found: &Calibration) {
+    let text = format!(
+        "ECE {:.4}, Brier {:.4} over {} pairs ({} shared, {} hard)",
+        found.ece,
+        found.brier,
+        found.n,
+        found.n_positive,
+        percent(found.n_hard as f64 / found.n.max(1) as f64)
+    );
+    page.heading(title, "", Ink::Bold, &text);
+    page.line(&format!("  {:<20}{:>8}{:>12}{:>12}", "likelihood", "pairs", "predicted", "observed"));
+    for bin in &found.bins {
+        let range = format!("{:.4} to {:.4}", bin.low, bin.high);
+        page.line(&format!("  {range:<20}{:>8}{:>12.4}{:>12.4}", bin.n, bin.predicted, bin.observed()));
+    }
+    page.blank();
+}
+
+fn null(page: &mut Page, found: &[NullRates]) {
+    page.line("NULL          p of the trace test on independent pairs");
+    page.line(&format!(
+        "  {:<22}{:>7}{:>12}{:>12}{:>10}{:>9}{:>9}",
+        "units", "tests", "p <= 1e-2", "p <= 1e-3", "KS tests", "D+", "KS p"
+    ));
+    for kind in found {
+        let share = |n: usize| percent(n as f64 / kind.n.max(1) as f64);
+        let (n, d, p) = kind.ks.map_or(("-".to_owned(), "-".to_owned(), "-".to_owned()), |ks| {
+            (ks.n.to_string(), format!("{:.3}", ks.d_plus), three_digits(ks.p))
+        });
+        let rates = format!("{:>12}{:>12}", share(kind.n_below_2), share(kind.n_below_3));
+        page.line(&format!("  {:<22}{:>7}{rates}{n:>10}{d:>9}{p:>9}", kind.kind, kind.n));
+    }
+    let n_pairs = found.iter().map(|kind| kind.n_disjoint_pairs).max().unwrap_or(0);
+    page.row(
+        "KS",
+        &format!("one-sided, on {n_pairs} pairs that share no model: small p means too many small p"),
+    );
+    page.blank();
+}
