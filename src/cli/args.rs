@@ -23,6 +23,8 @@ Examples:
   cognate compare base suspect --fail-on identical,derived      exit code 1 if it is one of these
   cognate compare base other --expect no-evidence -q
   cognate compare --pairs pairs.txt > results.jsonl             one JSON line per line 'LEFT RIGHT'
+  cognate compare merged --parents first second                 which share of which parent
+  cognate compare left right --also base                        siblings, or parent and child
   cognate compare a b --only plain --effort full                numbers only, no verdict
 
 Exit codes: 0 done; 1 gate failed; 2 usage; 3 input unreadable; 4 nothing comparable, or tensors skipped;
@@ -181,11 +183,17 @@ impl Verb {
 #[derive(Debug, Args)]
 pub(super) struct Compare {
     /// Folder, .safetensors file, index.json, or org/name[@revision] of the local Hub cache
-    #[arg(value_name = "A", required_unless_present = "pairs", requires = "right")]
+    #[arg(value_name = "A", required_unless_present = "pairs")]
     pub(super) left: Option<String>,
-    /// The other model
+    /// The other model; without it --parents weighs parents of A
     #[arg(value_name = "B")]
     pub(super) right: Option<String>,
+    /// Weigh these models as parents of a merge B, by changes from A; without B as parents of A, weights adding up to 1
+    #[arg(long, value_name = "MODEL", num_args = 1.., conflicts_with_all = ["pairs", "only"])]
+    pub(super) parents: Vec<String>,
+    /// A third model that may tell siblings from parent and child; it never changes the verdict
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["pairs", "only"])]
+    pub(super) also: Option<String>,
     /// Compare many pairs: a line holds two references, a JSON array of two, or {"left": …, "right": …}
     #[arg(long, value_name = "FILE", conflicts_with_all = ["left", "right"])]
     pub(super) pairs: Option<PathBuf>,

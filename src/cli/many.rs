@@ -11,7 +11,7 @@ use super::panics;
 use super::progress::Count;
 use super::screen::Screen;
 use crate::checkpoint::{Checkpoint, Limits};
-use crate::compare::{Comparison, Options};
+use crate::compare::{Comparison, Options, Relatives};
 use crate::kernels::Backend;
 use crate::report::wire::Failure;
 
@@ -42,7 +42,9 @@ impl Many<'_> {
     ) -> Result<(), Box<Failure>> {
         self.each(pairs, screen, &|at, models| {
             let compared = models.and_then(|(left, right)| {
-                panics::caught(|| on_either(&left, &right, &self.options, self.chosen, &|_| {}))
+                panics::caught(|| {
+                    on_either((&left, &right), &Relatives::default(), &self.options, self.chosen, &|_| {})
+                })
             });
             done(at, compared)
         })

@@ -91,7 +91,7 @@ pub struct LabelledPair {
     pub family_left: String,
     /// Family of the right model.
     pub family_right: String,
-    /// What happened, in the words of the report: `quantised-copy`, `layers-selected`, ….
+    /// What happened, in the words of the report: `quantised-copy`, `depth-pruned`, ….
     pub relation: Option<String>,
     /// Such as people get wrong: small shares, long training, disguises, distillation.
     pub is_hard: bool,

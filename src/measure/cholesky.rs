@@ -146,7 +146,7 @@ fn tile(rows: [&[f64]; TILE.0], columns: [&[f64]; TILE.1]) -> [[f64; TILE.1]; TI
 
 /// Eight sums, so that the compiler can use vectors.
 #[inline(always)]
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let (a_eights, a_tail) = a.as_chunks::<8>();
     let (b_eights, b_tail) = b.as_chunks::<8>();
     let mut sums = [0.0; 8];
