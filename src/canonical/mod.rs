@@ -3,8 +3,10 @@
 //! Recipes over byte ranges, never copies: a [`Part`](CanonicalPart) is a role, a name and a view.
 
 mod gain;
+mod layout;
 
 pub use gain::gain_of;
+pub use layout::laid_out_like;
 
 use crate::checkpoint::Checkpoint;
 use crate::roles::Part;

@@ -12,10 +12,12 @@ mod index;
 mod json;
 mod kept;
 mod open;
+mod pytorch;
 mod quantised;
 mod safetensors;
 mod sidecar;
 mod vocabulary;
+mod weights;
 
 pub use adapter::Adapter;
 pub use error::Error;
@@ -132,7 +134,7 @@ pub struct Note {
 pub struct Checkpoint {
     /// What the user wrote.
     pub reference: String,
-    /// `safetensors`, later `gguf`, ….
+    /// `safetensors`, `pytorch`, ….
     pub format: &'static str,
     /// Commit of a Hub snapshot.
     pub commit: Option<String>,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::folder::{self, Contents};
-use super::safetensors::{self, Admitted};
+use super::weights::{self, Admitted};
 use super::{Checkpoint, Config, Error, Limits, Note, Quantisation, adapter, index, quantised, sidecar};
 use crate::source::{Access, Found, Network, Place, Source, resolve};
 
@@ -25,7 +25,7 @@ pub fn open_over(reference: &str, base: Option<&str>, limits: &Limits) -> Result
     let access = Access::from_environment(limits.links, limits.network);
     let checkpoint = open_with(reference, limits, &access)?;
     let Some(adapter) = checkpoint.adapter.clone() else { return Ok(checkpoint) };
-    // what an adapter names is another's text: looked up in the cache, never fetched
+    // what an adapter names is another's text: looked up in the cache, never as a path and never in the network
     let cached = Access { network: Network::Forbidden, ..access.clone() };
     let named = adapter.base.as_ref().map(|name| format!("hf://{name}"));
     let base = match (base, named) {
@@ -88,11 +88,11 @@ fn open_file(
 
 /// A checkpoint of one file, without config or vocabulary yet.
 fn single(path: &Path, file: Arc<dyn Source>, limits: &Limits) -> Result<Checkpoint, Error> {
-    let Admitted { entries, notes } =
-        safetensors::admit(&*file, limits).map_err(|error| error.in_file(path))?;
+    let Admitted { format, entries, notes } =
+        weights::admit(&file, limits).map_err(|error| error.in_file(path))?;
     Ok(Checkpoint {
         reference: String::new(),
-        format: "safetensors",
+        format,
         commit: None,
         files: vec![file],
         tensors: entries,

@@ -48,6 +48,8 @@ fn unread(args: &Args, checkpoint: &Checkpoint) -> Option<String> {
     let size_bytes = checkpoint.size_bytes();
     if args.header_only {
         Some("--header-only".to_owned())
+    } else if checkpoint.files.iter().any(|file| file.is_remote()) && !args.all_values {
+        Some("they lie behind the network; --all-values counts them".to_owned())
     } else if size_bytes > MOST_COUNTED_BYTES && !args.all_values {
         Some(format!(
             "{} are more than a second's reading; --all-values counts them",

@@ -29,15 +29,6 @@ pub enum Direction {
     Undetermined,
 }
 
-/// What happened between the two models; several may hold.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Relation {
-    /// `cast`, `quantised-copy`, `fine-tune`, `layers-dropped`, `vocabulary-extended`, ….
-    pub kind: String,
-    /// Parameters in words: "int4, groups of 32", "layers [0, 1, 3]".
-    pub detail: String,
-}
-
 /// A copy of one side laid on a coarser set of values.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Requantised {
