@@ -28,7 +28,8 @@ pub(super) struct Done {
 /// Runs the verb.
 pub(super) fn run(args: &Compare, screen: &Screen) -> Result<u8, Box<Failure>> {
     let references = args.left.iter().chain(&args.right).chain(&args.parents).chain(&args.also);
-    let inputs: Vec<&Path> = references.map(Path::new).chain(args.pairs.as_deref()).collect();
+    let references = references.map(Path::new).chain(args.reading.base.as_deref().map(Path::new));
+    let inputs: Vec<&Path> = references.chain(args.pairs.as_deref()).collect();
     let mut sink = Sink::open(args.output.as_deref(), &inputs)?;
     if let Some(list) = &args.pairs {
         let list = pairs::read(list)?;
@@ -76,7 +77,8 @@ pub(super) fn one(
     panics::caught(|| {
         let limits = args.reading.limits();
         let open = |reference: &str| {
-            checkpoint::open(reference, &limits).map_err(|error| failure::of_checkpoint(&error))
+            checkpoint::open_over(reference, args.reading.base.as_deref(), &limits)
+                .map_err(|error| failure::of_checkpoint(&error))
         };
         let (left, right) = (open(left)?, open(right)?);
         let parents: Vec<Checkpoint> =
@@ -106,11 +108,22 @@ fn measured(
         digest: args.digest,
     };
     let bar = Bar::new(screen);
-    on_either(models, relatives, &options, chosen, &|progress| bar.show(&progress))
+    among_on_either(models, relatives, &options, chosen, &|progress| bar.show(&progress))
+}
+
+/// A pair alone, on the backend that was chosen.
+pub(super) fn on_either(
+    left: &Checkpoint,
+    right: &Checkpoint,
+    options: &Options,
+    chosen: &Chosen,
+    progress: &(dyn Fn(compare::Progress<'_>) + Sync),
+) -> Result<Comparison, Box<Failure>> {
+    among_on_either((left, right), &Relatives::default(), options, chosen, progress)
 }
 
 /// The comparison on the backend that was chosen, on the CPU if the GPU that `auto` took fails on the way.
-pub(super) fn on_either(
+fn among_on_either(
     models: (&Checkpoint, &Checkpoint),
     relatives: &Relatives<'_>,
     options: &Options,

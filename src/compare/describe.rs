@@ -9,7 +9,7 @@ use super::stages::{Change, PlainStage};
 use super::*;
 use crate::align::Alignment;
 use crate::canonical::{Group, LeftOut};
-use crate::evidence::{ALPHA, Likelihood, MAP_VERSION, agrees};
+use crate::evidence::{ALPHA, Likelihood, LikelihoodMap, agrees};
 use crate::measure::delta::Form;
 use crate::measure::plain;
 use crate::reductions::PairMoments;
@@ -59,6 +59,7 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
         }),
         strength: (!selective && tested).then_some(found.likelihood.strength),
         prior: found.options.prior,
+        support: support(),
         log10_p: tested.then(|| log10(trace.ln_p)),
         log10_p_floor: tested.then(|| log10(trace.ln_p_floor)),
         z: tested.then_some(trace.z),
@@ -93,7 +94,7 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
         tool: Tool {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             method_version: METHOD_VERSION.to_owned(),
-            map_version: MAP_VERSION.to_owned(),
+            map_version: LikelihoodMap::shipped().version.clone(),
             seed: found.options.seed,
             effort: found.options.effort.name().to_owned(),
             selective: found
@@ -102,6 +103,17 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
                 .as_ref()
                 .map(|only| only.iter().map(|statistic| statistic.name().to_owned()).collect()),
         },
+    }
+}
+
+/// What the likelihood rests on.
+fn support() -> Support {
+    let map = LikelihoodMap::shipped();
+    Support {
+        n_families: map.families,
+        n_wrong: map.families_wrong,
+        bound: map.false_positive_bound,
+        is_provisional: map.is_provisional(),
     }
 }
 

@@ -16,6 +16,9 @@ const MAX_REDIRECTS: usize = 5;
 /// Longest text of a server that is read: the list of a repository of 100,000 files takes some 20 MB.
 const MAX_TEXT_BYTES: u64 = 64 << 20;
 
+/// Bytes by which the time for a text is measured; most lists take less.
+const USUAL_TEXT_BYTES: u64 = 4 << 20;
+
 /// How long a server is waited for.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -80,7 +83,7 @@ pub(super) struct Answer {
 pub(super) struct Facts {
     /// `X-Repo-Commit`.
     pub commit: Option<String>,
-    /// `X-Linked-ETag`, else `ETag`, without quotes.
+    /// `X-Linked-ETag`, else an `ETag` that is a digest, without quotes.
     pub etag: Option<String>,
     /// `X-Linked-Size`.
     pub size_bytes: Option<u64>,
@@ -186,7 +189,7 @@ impl Client {
     }
 
     fn once(&self, url: &Url, range: Option<&Range<u64>>) -> Result<Answer, Trouble> {
-        let n_bytes = range.map_or(MAX_TEXT_BYTES, |range| range.end - range.start);
+        let n_bytes = range.map_or(USUAL_TEXT_BYTES, |range| range.end - range.start);
         let longest = self.patience.silence + Duration::from_secs(n_bytes / self.patience.slowest.max(1));
         let mut request = self.agent.get(url.whole()).config().timeout_recv_body(Some(longest)).build();
         if let Some(range) = range {
@@ -242,7 +245,10 @@ impl Facts {
     fn add(&mut self, answer: &Answer) {
         let text = |name| answer.header(name).map(str::to_string);
         self.commit = text("x-repo-commit").or(self.commit.take());
-        let etag = answer.header("x-linked-etag").or(answer.header("etag")).map(plain_etag);
+        let is_digest =
+            |etag: &String| matches!(etag.len(), 40 | 64) && etag.chars().all(|c| c.is_ascii_hexdigit());
+        let linked = answer.header("x-linked-etag").map(plain_etag);
+        let etag = linked.or_else(|| answer.header("etag").map(plain_etag).filter(is_digest));
         self.etag = etag.or(self.etag.take());
         self.size_bytes =
             answer.header("x-linked-size").and_then(|text| text.parse().ok()).or(self.size_bytes);

@@ -15,6 +15,8 @@ use super::{Error, Fault};
 const MAX_SKIPPED_BYTES: u64 = 16 << 20;
 /// Bytes that make an attempt count as progress: a server that lets them drip is given up, one that cuts is not.
 const PROGRESS_BYTES: usize = 64 << 10;
+/// Git LFS ends its pointers below this length.
+const POINTER_BYTES: u64 = 1024;
 /// New links to the data in a row: one that is refused at once is not merely expired.
 const MAX_NEW_LINKS: u32 = 3;
 
@@ -182,9 +184,15 @@ impl HttpFile {
         };
         match (total, known) {
             (Some(total), Some(known)) if total != known => {
-                return Err(Fault::new("CHANGED", "the file's length changed while reading")
+                let hint = match total <= POINTER_BYTES {
+                    true => {
+                        "the server may hold a Git LFS pointer in place of the file, which is then not there"
+                    }
+                    false => "the result was discarded; run again, or name a commit after '@'",
+                };
+                return Err(Fault::new("CHANGED", "the file's length is not the one that was listed")
                     .found_wanted(format!("{} bytes", grouped(total)), grouped(known))
-                    .hint("the result was discarded; run again, or name a commit after '@'"));
+                    .hint(hint));
             }
             (None, None) => {
                 return Err(Fault::new("NET-SIZE", "the server does not say how long the file is")

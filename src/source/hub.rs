@@ -215,10 +215,11 @@ impl Snapshot {
             Some(within) => self.folder.join(within),
             None => self.folder.clone(),
         };
-        if place.is_file() {
+        if place.is_file() && within.is_some_and(is_weights) {
             return true;
         }
-        let Ok(entries) = std::fs::read_dir(&place) else { return false };
+        let place = if place.is_file() { place.parent().unwrap_or(&self.folder) } else { &place };
+        let Ok(entries) = std::fs::read_dir(place) else { return false };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut n_found: std::collections::BTreeMap<String, (u64, u64)> = std::collections::BTreeMap::new();
         let mut has_any = false;

@@ -17,6 +17,10 @@ mod place;
 mod ranged;
 mod reference;
 mod remote_hub;
+#[cfg(feature = "s3")]
+mod s3;
+mod seeded;
+mod throttled;
 mod url;
 mod web;
 
@@ -30,11 +34,13 @@ pub use hub::HubCache;
 pub use local::{Identity, LocalFile};
 pub use place::{Found, Place};
 pub use reference::resolve;
+pub use seeded::{Noise, Seeded};
+pub use throttled::{Line, Throttled};
 
 use std::fmt::Debug;
 use std::ops::Range;
 
-/// Bytes by position. Implementations: a local file, a file behind a network, decoders of stored forms.
+/// Bytes by position. Implementations: a local file, a file behind a network, decoders of stored forms, seeded noise.
 pub trait Source: Send + Sync + Debug {
     /// File name as shown in reports (no directory).
     fn name(&self) -> &str;
@@ -46,6 +52,10 @@ pub trait Source: Send + Sync + Debug {
     fn cost_bytes(&self, offset: u64, n_bytes: u64) -> u64 {
         let _ = offset;
         n_bytes
+    }
+    /// Whether a read goes over a network.
+    fn is_remote(&self) -> bool {
+        false
     }
     /// Says that these bytes will be read soon. A source far away fetches them in few requests; others do nothing.
     ///

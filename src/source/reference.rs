@@ -36,6 +36,9 @@ pub fn resolve(reference: &str, access: &Access) -> Result<Found, Error> {
             None => web::find(&url, online(reference, access)?),
         };
     }
+    if reference.starts_with("s3://") {
+        return object(reference, online(reference, access)?);
+    }
     let id = ModelId::parse(reference).ok_or_else(|| not_found(reference, None, access))?;
     model(reference, &id, access)
 }
@@ -74,6 +77,22 @@ fn cached(id: &ModelId, snapshot: Snapshot, links: Links) -> Result<Found, Error
         None => None,
     };
     Ok(Found { place, file })
+}
+
+#[cfg(feature = "s3")]
+fn object(reference: &str, access: &Access) -> Result<Found, Error> {
+    super::s3::find(reference, access)
+}
+
+#[cfg(not(feature = "s3"))]
+fn object(reference: &str, _: &Access) -> Result<Found, Error> {
+    Err(Error::Remote(
+        Fault::new(
+            "S3-FEATURE",
+            format!("'{}' lies in an object store, which this build cannot reach", shown(reference)),
+        )
+        .hint("build with --features s3, or copy the model to a disk"),
+    ))
 }
 
 /// The access, where it includes the network.

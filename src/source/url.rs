@@ -45,6 +45,9 @@ impl Url {
     /// Where a `Location` leads.
     pub(super) fn join(&self, location: &str) -> Result<Url, &'static str> {
         let scheme = if self.is_secure { "https" } else { "http" };
+        if location.is_empty() {
+            return Err("redirects and names no place");
+        }
         let next = if let Some(rest) = location.strip_prefix("//") {
             Url::parse(&format!("{scheme}://{rest}"))
         } else if location.starts_with('/') {

@@ -151,8 +151,11 @@ pub(crate) struct Request {
     pub(crate) n_bytes: u64,
 }
 
+/// Who may read it, and its files by path.
+type Model = (Door, BTreeMap<String, File>);
+
 pub(crate) struct State {
-    models: Mutex<BTreeMap<String, (Door, BTreeMap<String, File>)>>,
+    models: Mutex<BTreeMap<String, Model>>,
     pub(crate) mischief: Mutex<Mischief>,
     pub(crate) log: Mutex<Vec<Request>>,
     n_hub: AtomicU64,
@@ -293,6 +296,8 @@ impl State {
             let cut = match mischief {
                 Mischief::CutOnce(cut) if cut == k => Some(n_bytes / 2),
                 Mischief::CutAll(n) if is_cdn => Some(n as u64),
+                // so that there is a second answer to compare with the first
+                Mischief::CdnEtagAfter(_) if is_cdn => Some(n_bytes / 2),
                 _ => None,
             };
             let is_drip = is_cdn && mischief == Mischief::Drip;
