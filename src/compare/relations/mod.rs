@@ -75,7 +75,20 @@ pub(super) fn attribution(found: &Found<'_>) -> Attribution {
     if matches!(verdict, Derived | PartlyDerived) {
         changes::add(found, &mut of_pair);
     }
+    add_adapters(found, &mut of_pair.relations);
     of_pair
+}
+
+/// What a model's own files say of an adapter: beside the rank that was measured, or instead of one.
+fn add_adapters(found: &Found<'_>, relations: &mut Vec<Relation>) {
+    for (side, checkpoint) in [(Side::Left, found.pair.left), (Side::Right, found.pair.right)] {
+        let Some(adapter) = checkpoint.adapter.as_ref().filter(|adapter| !adapter.is_delta) else { continue };
+        let says = format!("{} model: {}", side_word(side), adapter.describe());
+        match relations.iter_mut().find(|relation| relation.kind == "lora") {
+            Some(measured) => measured.detail = format!("{}; {says}", measured.detail),
+            None => relations.push(Relation::new("lora", says)),
+        }
+    }
 }
 
 /// A copy on a grid, "int4, groups of 32" or a stored form.
