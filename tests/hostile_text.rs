@@ -3,7 +3,7 @@
 
 mod samples;
 
-use cognate::compare::{Comparison, Relation, Renaming, Side};
+use cognate::compare::{Comparison, Parameter, Relation, Renaming, Side};
 use cognate::report::escape;
 use cognate::report::terminal::{self, Style};
 use cognate::report::wire::{self, ErrorDocument, Failure};
@@ -84,7 +84,12 @@ fn infected(text: &str) -> Comparison {
     sample.architecture.renamed = vec![Renaming { from: text.to_owned(), to: text.to_owned(), count: 1 }];
     sample.architecture.differences = vec![text.to_owned()];
     sample.weights.reasons = vec![text.to_owned()];
-    sample.weights.relations = vec![Relation { kind: text.to_owned(), detail: text.to_owned() }];
+    sample.weights.relations =
+        vec![Relation::new(text, text.to_owned()).with("text", Parameter::Text(text.to_owned()))];
+    for row in &mut sample.deltas {
+        row.left = text.to_owned();
+        row.right = text.to_owned();
+    }
     for evidence in &mut sample.weights.evidence {
         evidence.says = text.to_owned();
         evidence.component = text.to_owned();

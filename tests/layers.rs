@@ -12,12 +12,16 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("cpu", &["tensor", "reductions"]),
     ("source", &["tensor"]),
     ("kernels", &["tensor", "gpu", "reductions", "cpu"]),
-    ("checkpoint", &["tensor", "source"]),
+    ("checkpoint", &["tensor", "reductions", "cpu", "source"]),
     ("roles", &["tensor", "checkpoint"]),
     ("stream", &["tensor", "gpu", "reductions", "cpu", "source", "kernels"]),
     ("canonical", &["tensor", "checkpoint", "roles", "stream"]),
     ("align", &["checkpoint", "roles", "stream", "canonical"]),
-    ("measure", &["tensor", "numerics", "reductions", "kernels", "roles", "stream", "canonical", "align"]),
+    ("transforms", &["tensor", "numerics", "source", "checkpoint", "roles", "stream", "canonical"]),
+    (
+        "measure",
+        &["tensor", "numerics", "reductions", "cpu", "kernels", "roles", "stream", "canonical", "align"],
+    ),
     ("evidence", &["numerics", "roles", "canonical", "measure"]),
     ("verdict", &["tensor", "numerics", "checkpoint", "roles", "canonical", "align", "measure", "evidence"]),
     (
@@ -38,9 +42,17 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
-    ("evaluate", &["numerics", "compare"]),
-    ("bench", &["tensor", "gpu", "reductions", "kernels"]),
-    ("report", &["tensor", "compare", "evaluate", "bench"]),
+    ("attacks", &["numerics", "kernels", "checkpoint", "transforms", "compare"]),
+    ("shuffled", &["tensor", "numerics", "source", "checkpoint", "roles", "canonical"]),
+    ("rivals", &["tensor", "numerics", "checkpoint", "roles", "stream", "canonical"]),
+    ("matrix", &["compare"]),
+    ("evaluate", &["numerics", "evidence", "compare"]),
+    ("convert", &["tensor", "checkpoint", "roles", "stream", "canonical"]),
+    (
+        "bench",
+        &["tensor", "gpu", "reductions", "cpu", "source", "kernels", "checkpoint", "stream", "compare"],
+    ),
+    ("report", &["tensor", "transforms", "compare", "attacks", "matrix", "evaluate", "bench"]),
     (
         "cli",
         &[
@@ -53,9 +65,15 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "checkpoint",
             "roles",
             "stream",
+            "transforms",
             "evidence",
             "compare",
+            "attacks",
+            "shuffled",
+            "rivals",
+            "matrix",
             "evaluate",
+            "convert",
             "bench",
             "report",
         ],
@@ -234,7 +252,8 @@ fn each_privilege_has_its_place() {
         (
             "files and sockets",
             &["std::fs", "fs::File", "File::open", "OpenOptions", "std::net", "TcpStream"],
-            &["source", "cli"],
+            // transforms write the folder of a transformed model
+            &["source", "cli", "transforms/write.rs"],
         ),
         ("wire formats", &["Serialize", "Serializer"], &["report", "cli"]),
         (
@@ -243,11 +262,16 @@ fn each_privilege_has_its_place() {
             &["cli", "main"],
         ),
         ("ending the process", &["process::exit", "process::abort"], &["cli", "main"]),
-        ("unsafe code", &["unsafe"], &["cpu/simd.rs", "gpu/device.rs"]),
+        (
+            "unsafe code",
+            &["unsafe"],
+            &["cpu/simd.rs", "cpu/simd/avx2.rs", "cpu/simd/avx512.rs", "gpu/device.rs"],
+        ),
         (
             "clocks",
             &["Instant", "SystemTime"],
-            // all_pairs sizes its dispatches by how long the last one took, for watchdogs of drivers; tiers are timed
+            // all_pairs sizes its dispatches by how long the last one took, for watchdogs of drivers; tiers are
+            // timed; workers tell waiting for bytes from summing them
             &[
                 "bench",
                 "cli",
@@ -257,6 +281,7 @@ fn each_privilege_has_its_place() {
                 "kernels/probes.rs",
                 "kernels/tiers.rs",
                 "source",
+                "stream/workers.rs",
             ],
         ),
     ];

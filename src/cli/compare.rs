@@ -9,7 +9,7 @@ use super::progress::Bar;
 use super::screen::Screen;
 use super::{failure, gate, pairs, panics};
 use crate::checkpoint::{self, Checkpoint};
-use crate::compare::{self, Comparison, Options, Statistic};
+use crate::compare::{self, Comparison, LeftIs, Options, Relatives, Statistic};
 use crate::report::wire::{self, COMPARE_VERSION, ErrorDocument, Failure};
 use crate::report::{json, markdown, terminal};
 use crate::stream;
@@ -27,20 +27,26 @@ pub(super) struct Done {
 
 /// Runs the verb.
 pub(super) fn run(args: &Compare, screen: &Screen) -> Result<u8, Box<Failure>> {
-    let inputs =
-        [args.left.as_deref().map(Path::new), args.right.as_deref().map(Path::new), args.pairs.as_deref()];
-    let inputs: Vec<&Path> = inputs.into_iter().flatten().collect();
+    let references = args.left.iter().chain(&args.right).chain(&args.parents).chain(&args.also);
+    let references = references.chain(&args.reading.base);
+    let inputs: Vec<&Path> = references.map(Path::new).chain(args.pairs.as_deref()).collect();
     let mut sink = Sink::open(args.output.as_deref(), &inputs)?;
     if let Some(list) = &args.pairs {
         let list = pairs::read(list)?;
         let chosen = backend::open(&args.backend)?;
         return pairs::run(&list, args, &chosen, screen, sink);
     }
-    let (Some(left), Some(right)) = (&args.left, &args.right) else {
-        return Err(failure::usage("two models are needed".to_owned()));
+    let (left, right, others) = match (&args.left, &args.right, args.parents.as_slice()) {
+        (Some(left), Some(right), parents) => {
+            (left, right, Others { parents, left_is: LeftIs::Base, also: args.also.as_deref() })
+        }
+        (Some(child), None, [first, parents @ ..]) if !parents.is_empty() => {
+            (first, child, Others { parents, left_is: LeftIs::Parent, also: args.also.as_deref() })
+        }
+        _ => return Err(failure::usage("two models are needed: A and B, or A and two --parents".to_owned())),
     };
     let chosen = backend::open(&args.backend)?;
-    let done = one(left, right, args, &chosen, screen)?;
+    let done = one((left, right), &others, args, &chosen, screen)?;
     sink.write(&text(&done, args.format.unwrap_or(Format::Table), &sink, screen))?;
     sink.finish()?;
     if let Some(gate) = &done.gate {
@@ -49,10 +55,21 @@ pub(super) fn run(args: &Compare, screen: &Screen) -> Result<u8, Box<Failure>> {
     Ok(done.exit_code)
 }
 
+/// Models beside a pair.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Others<'a> {
+    /// Parents of a merge.
+    parents: &'a [String],
+    /// What the left model is to them.
+    left_is: LeftIs,
+    /// A third model.
+    also: Option<&'a str>,
+}
+
 /// Compares one pair; a panic is a failure of this pair alone.
 pub(super) fn one(
-    left: &str,
-    right: &str,
+    (left, right): (&str, &str),
+    others: &Others<'_>,
     args: &Compare,
     chosen: &Chosen,
     screen: &Screen,
@@ -60,10 +77,16 @@ pub(super) fn one(
     panics::caught(|| {
         let limits = args.reading.limits();
         let open = |reference: &str| {
-            checkpoint::open(reference, &limits).map_err(|error| failure::of_checkpoint(&error))
+            checkpoint::open_over(reference, args.reading.base.as_deref(), &limits)
+                .map_err(|error| failure::of_checkpoint(&error))
         };
         let (left, right) = (open(left)?, open(right)?);
-        let comparison = measured(&left, &right, args, chosen, screen)?;
+        let parents: Vec<Checkpoint> =
+            others.parents.iter().map(|parent| open(parent)).collect::<Result<_, _>>()?;
+        let also = others.also.map(open).transpose()?;
+        let relatives =
+            Relatives { parents: parents.iter().collect(), left: others.left_is, also: also.as_ref() };
+        let comparison = measured((&left, &right), &relatives, args, chosen, screen)?;
         let (exit_code, gate) = gate::judge(args, &comparison);
         Ok(Done { comparison, exit_code, gate })
     })
@@ -71,8 +94,8 @@ pub(super) fn one(
 
 /// The comparison under the user's choices, with a bar.
 fn measured(
-    left: &Checkpoint,
-    right: &Checkpoint,
+    models: (&Checkpoint, &Checkpoint),
+    relatives: &Relatives<'_>,
     args: &Compare,
     chosen: &Chosen,
     screen: &Screen,
@@ -85,10 +108,10 @@ fn measured(
         digest: args.digest,
     };
     let bar = Bar::new(screen);
-    on_either(left, right, &options, chosen, &|progress| bar.show(&progress))
+    among_on_either(models, relatives, &options, chosen, &|progress| bar.show(&progress))
 }
 
-/// The comparison on the backend that was chosen, on the CPU if the GPU that `auto` took fails on the way.
+/// A pair alone, on the backend that was chosen.
 pub(super) fn on_either(
     left: &Checkpoint,
     right: &Checkpoint,
@@ -96,8 +119,19 @@ pub(super) fn on_either(
     chosen: &Chosen,
     progress: &(dyn Fn(compare::Progress<'_>) + Sync),
 ) -> Result<Comparison, Box<Failure>> {
+    among_on_either((left, right), &Relatives::default(), options, chosen, progress)
+}
+
+/// The comparison on the backend that was chosen, on the CPU if the GPU that `auto` took fails on the way.
+fn among_on_either(
+    models: (&Checkpoint, &Checkpoint),
+    relatives: &Relatives<'_>,
+    options: &Options,
+    chosen: &Chosen,
+    progress: &(dyn Fn(compare::Progress<'_>) + Sync),
+) -> Result<Comparison, Box<Failure>> {
     let on = |chosen: &Chosen| {
-        compare::compare(&chosen.backend, left, right, options, progress).map(|mut done| {
+        compare::compare_among(&chosen.backend, models, relatives, options, progress).map(|mut done| {
             done.throughput.chosen = chosen.story();
             done
         })

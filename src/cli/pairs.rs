@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::args::{Compare, Format};
 use super::backend::Chosen;
-use super::compare::{batch_text, one};
+use super::compare::{Others, batch_text, one};
 use super::output::Sink;
 use super::screen::Screen;
 use super::{exit, failure};
@@ -56,7 +56,7 @@ pub(super) fn run(
     for line in lines {
         let (left, right) = line.as_ref().map_or(("", ""), |(left, right)| (left, right));
         let outcome = match line {
-            Ok((left, right)) => one(left, right, args, chosen, screen),
+            Ok((left, right)) => one((left, right), &Others::default(), args, chosen, screen),
             Err(failure) => Err(failure.clone()),
         };
         if let Err(failure) = &outcome {

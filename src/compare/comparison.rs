@@ -1,7 +1,8 @@
 //! The waist of the program: all that a report, a gate or a script ever sees of a comparison.
 
+pub use super::relation::{Parameter, Relation};
 pub use crate::align::Side;
-pub use crate::verdict::weights::{Direction, Relation, WeightsVerdict};
+pub use crate::verdict::weights::{Direction, WeightsVerdict};
 pub use crate::verdict::{Architecture, ArchitectureVerdict, Renaming};
 
 /// A file that was read.
@@ -51,6 +52,19 @@ pub struct Power {
     pub at: String,
 }
 
+/// Independent families that were held against each other when the likelihood map was made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Support {
+    /// Families.
+    pub n_families: usize,
+    /// Of these, accused of sharing weights.
+    pub n_wrong: usize,
+    /// How often a family never seen may be accused: upper bound at 95 %, by family.
+    pub bound: f64,
+    /// Too few families: the map is provisional.
+    pub is_provisional: bool,
+}
+
 /// Share per component, `embeddings`, `attention`, `mlp`, `norms`, `other`, in that order where present.
 pub type ByComponent = Vec<(String, f64)>;
 
@@ -86,6 +100,8 @@ pub struct Weights {
     pub strength: Option<f64>,
     /// Prior probability.
     pub prior: f64,
+    /// What the likelihood rests on, and may not exceed.
+    pub support: Support,
     /// Combined p of the exact trace tests.
     pub log10_p: Option<f64>,
     /// The smallest value that these tests could have given.
@@ -133,6 +149,70 @@ pub struct LayerRow {
     pub z: Option<f64>,
     /// Share of units whose partner is confirmed by the second matrix.
     pub agreement: Option<f64>,
+}
+
+/// What changed in one matrix that kept its place.
+#[derive(Clone, Debug)]
+pub struct DeltaRow {
+    /// Tensor of the left model.
+    pub left: String,
+    /// Tensor of the right model.
+    pub right: String,
+    /// ‖b − a‖ / ‖a‖.
+    pub relative_l2: Option<f64>,
+    /// Least-squares slope of b on a.
+    pub slope: Option<f64>,
+    /// `equal`, `rounding`, `low-rank`, `white`, `broad`.
+    pub form: String,
+    /// Numerical rank of b − a, where it is low.
+    pub rank: Option<u64>,
+}
+
+/// A parent in a merge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParentShare {
+    /// As the user wrote it.
+    pub reference: String,
+    /// Weight.
+    pub coefficient: f64,
+    /// Its standard error.
+    pub standard_error: f64,
+    /// F of what it explains on held-out tensors.
+    pub f: f64,
+    /// log10 p of F.
+    pub log10_p: f64,
+}
+
+/// The right model as a weighted sum of parents.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MergeFit {
+    /// The model that differences are taken from; None where the weights add up to 1.
+    pub base: Option<String>,
+    /// One a parent, in the order given.
+    pub parents: Vec<ParentShare>,
+    /// Share of the squared distance explained.
+    pub explained: f64,
+    /// Tensors that all models hold.
+    pub n_tensors: u64,
+    /// Their elements.
+    pub n_elements: u64,
+}
+
+/// What a third model says about the pair.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ThirdModel {
+    /// As the user wrote it.
+    pub reference: String,
+    /// Cosines of left and right, left and third, right and third.
+    pub cosines: [f64; 3],
+    /// Squared lengths of the ways from where the three part to left, right and third, in units of the squared distance of left and right.
+    pub ways: [f64; 3],
+    /// Both models were changed from the third, each for itself.
+    pub is_parent_of_both: bool,
+    /// Tensors that all three hold.
+    pub n_tensors: u64,
+    /// One sentence.
+    pub says: String,
 }
 
 /// Why a tensor was not tested.
@@ -253,6 +333,9 @@ pub struct Comparison {
     pub architecture: Architecture,
     pub weights: Weights,
     pub layers: Vec<LayerRow>,
+    pub deltas: Vec<DeltaRow>,
+    pub merge: Option<MergeFit>,
+    pub third: Option<ThirdModel>,
     pub not_tested: Vec<NotTested>,
     /// (shared tokens, larger vocabulary), where both have one.
     pub shared_tokens: Option<(u64, u64)>,

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::clock::{Clock, Times};
 use super::inherit::Inherited;
-use super::relations::main_component;
-use super::stages::PlainStage;
+use super::relations::{Attribution, main_component};
+use super::stages::{Change, PlainStage};
 use super::*;
 use crate::align::Alignment;
 use crate::canonical::{Group, LeftOut};
-use crate::evidence::{ALPHA, Likelihood, MAP_VERSION, agrees};
+use crate::evidence::{ALPHA, Likelihood, LikelihoodMap, agrees};
+use crate::measure::delta::Form;
 use crate::measure::plain;
 use crate::reductions::PairMoments;
 use crate::roles::Component;
@@ -25,7 +26,8 @@ pub(super) struct Findings<'a> {
     pub(super) facts: &'a Facts<'a>,
     pub(super) decision: &'a Decision,
     pub(super) inherited: Inherited,
-    pub(super) relations: Vec<Relation>,
+    pub(super) attribution: Attribution,
+    pub(super) deltas: &'a [Change],
     pub(super) likelihood: Likelihood,
     pub(super) skipped: Vec<NotTested>,
     pub(super) sampled_out: Vec<usize>,
@@ -57,11 +59,12 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
         }),
         strength: (!selective && tested).then_some(found.likelihood.strength),
         prior: found.options.prior,
+        support: support(),
         log10_p: tested.then(|| log10(trace.ln_p)),
         log10_p_floor: tested.then(|| log10(trace.ln_p_floor)),
         z: tested.then_some(trace.z),
-        relations: if selective { Vec::new() } else { found.relations.clone() },
-        direction: (!selective).then_some(found.decision.direction),
+        relations: if selective { Vec::new() } else { found.attribution.relations.clone() },
+        direction: (!selective).then_some(found.attribution.direction),
         power: tested.then(|| Power {
             smallest_share: trace.smallest_share,
             alpha: ALPHA,
@@ -79,6 +82,9 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
         left: model_facts(pair.left, &pair.roles.0, &pair.canonical.0, found.files.0.clone()),
         right: model_facts(pair.right, &pair.roles.1, &pair.canonical.1, found.files.1.clone()),
         layers: layer_rows(&found),
+        deltas: found.deltas.iter().map(|change| delta_row(&found, change)).collect(),
+        merge: None,
+        third: None,
         not_tested: not_tested(&found),
         measures: measures(&found),
         shared_tokens: found.alignment.tokens.as_ref().map(|t| (t.left.len() as u64, t.n_larger)),
@@ -88,7 +94,7 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
         tool: Tool {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             method_version: METHOD_VERSION.to_owned(),
-            map_version: MAP_VERSION.to_owned(),
+            map_version: LikelihoodMap::shipped().version.clone(),
             seed: found.options.seed,
             effort: found.options.effort.name().to_owned(),
             selective: found
@@ -97,6 +103,17 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
                 .as_ref()
                 .map(|only| only.iter().map(|statistic| statistic.name().to_owned()).collect()),
         },
+    }
+}
+
+/// What the likelihood rests on.
+fn support() -> Support {
+    let map = LikelihoodMap::shipped();
+    Support {
+        n_families: map.families,
+        n_wrong: map.families_wrong,
+        bound: map.false_positive_bound,
+        is_provisional: map.is_provisional(),
     }
 }
 
@@ -304,6 +321,27 @@ fn coverage(found: &Findings<'_>) -> (f64, ByComponent) {
     (share(None), by_group)
 }
 
+fn delta_row(found: &Findings<'_>, change: &Change) -> DeltaRow {
+    let paired = &found.alignment.pairs[change.pair];
+    let name = |side, part| found.pair.name(side, found.pair.part(side, part)).to_owned();
+    let picture = found.plain.picture(change.pair);
+    let (form, rank) = match change.delta.form {
+        Form::Equal => ("equal", None),
+        Form::Rounding => ("rounding", None),
+        Form::LowRank { rank } => ("low-rank", Some(rank as u64)),
+        Form::White => ("white", None),
+        Form::Broad => ("broad", None),
+    };
+    DeltaRow {
+        left: name(Side::Left, paired.left),
+        right: name(Side::Right, paired.right),
+        relative_l2: picture.and_then(|picture| picture.relative_l2),
+        slope: picture.and_then(|picture| picture.slope),
+        form: form.to_owned(),
+        rank,
+    }
+}
+
 type Place = (Component, Option<u32>, Option<u32>, Group);
 
 /// One row per layer pair and group, token tables first.
@@ -457,6 +495,7 @@ fn reasons(found: &Findings<'_>) -> Vec<String> {
         return vec!["selective run: chosen statistics only, no verdict".to_owned()];
     }
     let mut reasons = found.decision.reasons.clone();
+    reasons.extend(found.attribution.clues.iter().cloned());
     let equality = found.facts.equality;
     if found.options.effort == Effort::Quick
         && equality.n_compared > 0

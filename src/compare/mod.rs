@@ -4,16 +4,20 @@ mod clock;
 mod comparison;
 mod describe;
 mod inherit;
+mod relation;
 mod relations;
+mod relatives;
 mod stages;
 
 pub use comparison::*;
+pub use relatives::{LeftIs, Relatives};
 
 use crate::align::{Alignment, LayerMap, PairedPart, TokenMatch, match_tokens, pair_parts};
 use crate::canonical::{self, CanonicalModel, CanonicalPart};
 use crate::checkpoint::Checkpoint;
 use crate::kernels::Backend;
 use crate::measure::agreement::Agreement;
+use crate::measure::family_test::Model;
 use crate::measure::{identify, identify_by_answers, layers};
 use crate::roles::{self, RoleMap};
 use crate::stream::ReadMeter;
@@ -130,6 +134,13 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
+    fn models(&self) -> (Model<'_>, Model<'_>) {
+        (
+            Model { canonical: &self.canonical.0, graph: &self.roles.0.graph },
+            Model { canonical: &self.canonical.1, graph: &self.roles.1.graph },
+        )
+    }
+
     fn part(&self, side: Side, idx: usize) -> &CanonicalPart {
         match side {
             Side::Left => &self.canonical.0.parts[idx],
@@ -166,6 +177,12 @@ pub fn compare(
     options: &Options,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Comparison, Error> {
+    let is_delta = |side: &Checkpoint| side.adapter.as_ref().is_some_and(|adapter| adapter.is_delta);
+    let is_delta_pair = is_delta(left) && is_delta(right);
+    if is_delta(left) != is_delta(right) {
+        let says = "one side is an adapter without its base, and changes of weights are no weights: name the base with --base";
+        return Err(Error::NothingComparable(says.into()));
+    }
     let meter = ReadMeter::default();
     let mut clock = clock::Clock::start(&meter);
     let roles = (roles::assign(left), roles::assign(right));
@@ -176,13 +193,13 @@ pub fn compare(
         &described(&headers.0, left, &pair.roles.0),
         &described(&headers.1, right, &pair.roles.1),
     );
-    let alignment = align(backend, &mut pair, options, &meter, &mut clock)?;
-    let plain = stages::plain(backend, &pair, &alignment, options, &meter, &mut clock, progress)?;
+    let (alignment, mappings) = align(backend, &mut pair, options, &meter, &mut clock)?;
     let traced = stages::trace(backend, &pair, &alignment, options, &meter, &mut clock, progress)?;
+    let plain = stages::plain(backend, &pair, (&alignment, &traced), options, &meter, &mut clock, progress)?;
     let plain = plain.or_sampled(&traced);
     let requantised = stages::requantised(&pair, &alignment, &plain, options, &meter, &mut clock)?;
     let agreements = stages::agreements(backend, &pair, &alignment, &traced, options, &meter, &mut clock)?;
-    let probed = stages::probes(backend, &pair, &alignment, &plain, options, &meter, &mut clock)?;
+    let mut probed = stages::probes(backend, &pair, &alignment, &plain, options, &meter, &mut clock)?;
     let probes = probed.by_layer();
     let combined = evidence::combine(&traced.families, alignment.ln_assignments_tried);
     // a look at what no other statistic sees, where they are silent
@@ -193,11 +210,6 @@ pub fn compare(
     } else {
         None
     };
-    let files = describe::files(&pair, options, &meter, &mut clock)?;
-    for file in left.files.iter().chain(&right.files) {
-        file.verify_unchanged().map_err(crate::stream::Error::from)?;
-    }
-
     // partners found in another order or basis weigh against the controls; the trace test is silent about them
     let ln_weight = |found: &[(u32, u32, Agreement)]| -> f64 {
         found.iter().map(|(_, _, agreement)| evidence::ln_weight(agreement)).sum()
@@ -218,9 +230,31 @@ pub fn compare(
         constants: plain.trained_constants(&pair, &alignment),
         median_cosine: plain.median_cosine(&pair, &alignment),
         is_unknown_graph: traced.is_unknown_graph(),
+        is_delta_pair,
     };
     let decision = verdict::weights::decide(&facts);
     let inherited = inherit::inherited(&pair, &alignment, &plain, &facts, &decision, &probed);
+    let models = (&pair, &alignment);
+    let found = (&facts, &decision);
+    let units = stages::units(backend, models, found, &mut probed, options, &meter, &mut clock)?;
+    let basis = stages::token_basis(backend, &facts, &probed, &mut clock)?;
+    let found = (&combined, &decision);
+    let deltas = stages::deltas(backend, models, &plain, found, options, &meter, &mut clock)?;
+    let attribution = relations::attribution(&relations::Found {
+        pair: &pair,
+        alignment: &alignment,
+        mappings: &mappings,
+        facts: &facts,
+        decision: &decision,
+        plain: &plain,
+        units: &units,
+        deltas: &deltas,
+        basis: basis.as_ref(),
+    });
+    let files = describe::files(&pair, options, &meter, &mut clock)?;
+    for file in left.files.iter().chain(&right.files) {
+        file.verify_unchanged().map_err(crate::stream::Error::from)?;
+    }
     Ok(describe::comparison(describe::Findings {
         pair: &pair,
         alignment: &alignment,
@@ -229,7 +263,8 @@ pub fn compare(
         facts: &facts,
         decision: &decision,
         inherited,
-        relations: relations::relations(&pair, &alignment, &facts, &decision, &plain, &probed),
+        attribution,
+        deltas: &deltas,
         likelihood,
         skipped,
         sampled_out: traced.sampled_out(&alignment, &plain, options),
@@ -238,6 +273,34 @@ pub fn compare(
         backend,
         throughput: clock.finish(),
     }))
+}
+
+/// Compares two checkpoints with further models beside them: parents of a merge, a third model.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_among(
+    backend: &Backend,
+    (left, right): (&Checkpoint, &Checkpoint),
+    relatives: &Relatives<'_>,
+    options: &Options,
+    progress: &(dyn Fn(Progress<'_>) + Sync),
+) -> Result<Comparison, Error> {
+    let mut comparison = compare(backend, left, right, options, progress)?;
+    if relatives.parents.is_empty() && relatives.also.is_none() {
+        return Ok(comparison);
+    }
+    let meter = ReadMeter::default();
+    let mut clock = clock::Clock::start(&meter);
+    relatives::add(backend, (left, right), relatives, &meter, &mut comparison)?;
+    clock.stage("relatives", 0);
+    let times = clock.finish();
+    let throughput = &mut comparison.throughput;
+    throughput.seconds += times.seconds;
+    throughput.bytes_read += times.bytes_read;
+    throughput.page_bytes_read += times.page_bytes_read;
+    throughput.stages.extend(times.stages);
+    Ok(comparison)
 }
 
 fn described<'a>(
@@ -255,7 +318,7 @@ fn align(
     options: &Options,
     meter: &ReadMeter,
     clock: &mut clock::Clock<'_>,
-) -> Result<Alignment, Error> {
+) -> Result<(Alignment, Vec<layers::Mapping>), Error> {
     let tokens = match (&pair.left.vocabulary, &pair.right.vocabulary) {
         (Some(left), Some(right)) => Some(match_tokens(left, right)),
         _ => None,
@@ -284,11 +347,14 @@ fn align(
         right.parts.iter().filter_map(|part| part.role).map(|role| role.component).collect();
     components.sort_unstable();
     components.dedup();
-    let mut layer_map = LayerMap::default();
+    let (mut layer_map, mut mappings) = (LayerMap::default(), Vec::new());
     flop = 0;
     for component in components {
         let same_layers = left.layers(component) == right.layers(component);
-        if same_layers && !options.wants(Statistic::Trace) && !options.wants(Statistic::Agreement) {
+        // a sketch of every layer would be most of what a quick run reads
+        let looks = options.effort != Effort::Quick
+            && (options.wants(Statistic::Trace) || options.wants(Statistic::Agreement));
+        if same_layers && !looks {
             let layers = right.layers(component);
             layer_map.left_of.extend(LayerMap::identity(component, &layers, &layers).left_of);
             continue;
@@ -296,7 +362,8 @@ fn align(
         let mapping = layers::map_layers(backend, left, right, component, options.seed, meter)?;
         ln_tried += mapping.ln_tried;
         flop += mapping.flop;
-        layer_map.left_of.extend(mapping.map.left_of);
+        layer_map.left_of.extend(mapping.map.left_of.iter().map(|(right, left)| (*right, *left)));
+        mappings.push(mapping);
     }
     clock.stage("layer map", flop);
     let name_of = |side: Side, part: &CanonicalPart| pair.name(side, part).to_owned();
@@ -307,7 +374,7 @@ fn align(
             "no tensor of one model has a counterpart of its role and shape in the other".into(),
         ));
     }
-    Ok(Alignment { pairs, unpaired, layer_map, tokens, ln_assignments_tried: ln_tried })
+    Ok((Alignment { pairs, unpaired, layer_map, tokens, ln_assignments_tried: ln_tried }, mappings))
 }
 
 /// Gives the parts of a nameless model roles, by their values and order, or by their answers to tokens where values in place
@@ -321,10 +388,46 @@ fn name_parts(
     meter: &ReadMeter,
     flop: &mut u64,
 ) -> Result<f64, Error> {
-    let adoption = identify::adopt_roles(backend, named.0, nameless, options.seed, meter)?;
+    let adopt = |mut model: CanonicalModel| {
+        let adoption = identify::adopt_roles(backend, named.0, &mut model, options.seed, meter)?;
+        Ok::<_, Error>((model, adoption))
+    };
+    // fused and transposed tensors are tried as the named model cuts them, then as they lie: two ways that are paid for
+    let as_it_lies = nameless.clone();
+    let (mut adoption, mut other_layout) = match canonical::laid_out_like(&as_it_lies, named.0) {
+        None => {
+            let (model, adoption) = adopt(as_it_lies)?;
+            *nameless = model;
+            (adoption, None)
+        }
+        Some(cut) => {
+            let ((first, adoption), (second, other)) = (adopt(cut)?, adopt(as_it_lies)?);
+            let (best, rest) = if adoption.n_by_data >= other.n_by_data {
+                ((first, adoption), second)
+            } else {
+                ((second, other), first)
+            };
+            *nameless = best.0;
+            (best.1, Some(rest))
+        }
+    };
+    if other_layout.is_some() {
+        adoption.ln_tried += std::f64::consts::LN_2;
+    }
     if adoption.is_mostly_by_order() && options.effort != Effort::Quick && options.only.is_none() {
-        let found =
+        let mut found =
             identify_by_answers::find_roles(backend, named, nameless, tokens, options.seed, meter, flop)?;
+        if found.is_empty()
+            && let Some(other) = other_layout.take()
+        {
+            found =
+                identify_by_answers::find_roles(backend, named, &other, tokens, options.seed, meter, flop)?;
+            if !found.is_empty() {
+                // its parts have no role yet that anything but their order speaks for
+                *nameless = other;
+                adoption.by_order = (0..nameless.parts.len()).collect();
+            }
+        }
         if !found.is_empty() {
             // an order that says nothing would only stand in the way
             for &part in &adoption.by_order {

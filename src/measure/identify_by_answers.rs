@@ -135,7 +135,7 @@ fn token_table(
 }
 
 /// Pearson correlation of the elements off the diagonal.
-fn correlation(a: &Matrix, b: &Matrix) -> f64 {
+pub(super) fn correlation(a: &Matrix, b: &Matrix) -> f64 {
     let off_diagonal = || (0..a.n_rows).flat_map(|row| (0..row).map(move |col| (row, col)));
     let mean = |matrix: &Matrix| {
         let n = off_diagonal().count().max(1) as f64;

@@ -23,12 +23,18 @@ const SKETCH_COLUMNS: u64 = 2048;
 /// A layer map and what it cost.
 #[derive(Clone, Debug)]
 pub struct Mapping {
+    /// Whose layers.
+    pub component: Component,
     /// The map.
     pub map: LayerMap,
     /// ln of the number of maps that could have been chosen.
     pub ln_tried: f64,
     /// z per (left layer, right layer), row-major over the two layer lists; empty where there was no sketch.
     pub z: Vec<f64>,
+    /// For each right layer the place of the left one that it resembles most, where it resembles one; empty without a sketch.
+    pub left_of: Vec<Option<usize>>,
+    /// The same for each left layer.
+    pub right_of: Vec<Option<usize>>,
     /// Whether the data, not the numbering, chose it.
     pub from_data: bool,
     /// Floating-point operations.
@@ -49,9 +55,18 @@ pub fn map_layers(
 ) -> Result<Mapping, Error> {
     let (layers_l, layers_r) = (left.layers(component), right.layers(component));
     let identity = LayerMap::identity(component, &layers_l, &layers_r);
-    let plain = |z| Mapping { map: identity.clone(), ln_tried: 0.0, z, from_data: false, flop: 0 };
+    let mut mapping = Mapping {
+        component,
+        map: identity,
+        ln_tried: 0.0,
+        z: Vec::new(),
+        left_of: Vec::new(),
+        right_of: Vec::new(),
+        from_data: false,
+        flop: 0,
+    };
     let Some((sketch_l, sketch_r, n_units)) = sketches(left, right, component, seed, meter)? else {
-        return Ok(plain(Vec::new()));
+        return Ok(mapping);
     };
     let flop = 2 * (sketch_l.n_rows * sketch_r.n_rows * sketch_l.n_cols) as u64;
     let scores = all_pairs::all_pairs(backend, &sketch_l, &sketch_r, Ranking::Signed, Keep::Scores)?
@@ -63,30 +78,27 @@ pub fn map_layers(
             z.push(cell_z(&scores, sketch_r.n_rows, i * n_units, j * n_units, n_units));
         }
     }
-    let best: Vec<Option<usize>> = (0..layers_r.len())
-        .map(|j| {
-            let column = |i: &usize| z[i * layers_r.len() + j];
-            let best = (0..layers_l.len()).max_by(|a, b| column(a).total_cmp(&column(b)))?;
-            (column(&best) >= MATCH_Z).then_some(best)
-        })
-        .collect();
-    let n_found = best.iter().flatten().count();
+    let (n_l, n_r) = (layers_l.len(), layers_r.len());
+    let best = |n: usize, score: &dyn Fn(usize) -> f64| {
+        (0..n).max_by(|&a, &b| score(a).total_cmp(&score(b))).filter(|&best| score(best) >= MATCH_Z)
+    };
+    let left_of: Vec<Option<usize>> = (0..n_r).map(|j| best(n_l, &|i| z[i * n_r + j])).collect();
+    mapping.right_of = (0..n_l).map(|i| best(n_r, &|j| z[i * n_r + j])).collect();
+    (mapping.z, mapping.flop) = (z, flop);
+    let n_found = left_of.iter().flatten().count();
     let in_place =
-        best.iter().enumerate().filter(|(j, i)| i.is_some_and(|i| layers_l[i] == layers_r[*j])).count();
+        left_of.iter().enumerate().filter(|(j, i)| i.is_some_and(|i| layers_l[i] == layers_r[*j])).count();
     // a choice between the numbering and the data's map: half the weight each
-    let ln_two = std::f64::consts::LN_2;
+    mapping.ln_tried = std::f64::consts::LN_2;
     let same_depth = layers_l == layers_r;
-    if n_found == 0 || (same_depth && in_place * 2 >= n_found) {
-        return Ok(Mapping { ln_tried: ln_two, flop, ..plain(z) });
+    mapping.from_data = n_found > 0 && !(same_depth && in_place * 2 >= n_found);
+    if mapping.from_data {
+        let chosen = left_of.iter().enumerate().filter_map(|(j, i)| Some((layers_r[j], layers_l[(*i)?])));
+        mapping.map.left_of = chosen.map(|(right, left)| ((component, right), left)).collect();
+        mapping.ln_tried += n_r as f64 * ((n_l + 1) as f64).ln();
     }
-    let mut map = LayerMap::default();
-    for (j, i) in best.iter().enumerate() {
-        if let Some(i) = i {
-            map.left_of.insert((component, layers_r[j]), layers_l[*i]);
-        }
-    }
-    let ln_maps = layers_r.len() as f64 * ((layers_l.len() + 1) as f64).ln();
-    Ok(Mapping { map, ln_tried: ln_two + ln_maps, z, from_data: true, flop })
+    mapping.left_of = left_of;
+    Ok(mapping)
 }
 
 /// The same units of every layer under each other, [layers · units, columns], for the first part that both models hold alike.

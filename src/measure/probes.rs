@@ -19,7 +19,7 @@ use crate::stream::{Error, ReadMeter, read_rows};
 use crate::tensor::{Matrix, Values};
 
 /// Units that are read at once: 2,048 × 8,192 bf16 are 32 MiB.
-const BLOCK_UNITS: usize = 2048;
+pub(super) const BLOCK_UNITS: usize = 2048;
 
 /// Shared tokens that units answer to.
 const PROBE_TOKENS: usize = 512;
@@ -76,6 +76,12 @@ impl<'a> Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Embedding rows of the shared tokens, [tokens, hidden].
+    #[must_use]
+    pub fn tokens(&self) -> &Matrix {
+        &self.tokens
+    }
+
     /// Cosines of the tokens with each other, [tokens, tokens].
     ///
     /// # Errors
@@ -119,6 +125,12 @@ impl Answers {
     #[must_use]
     pub fn n_units(&self) -> usize {
         self.0[0].n_rows
+    }
+
+    /// Tokens of one view.
+    #[must_use]
+    pub fn n_tokens(&self) -> usize {
+        self.0[0].n_cols
     }
 
     /// The units of several blocks under each other.
@@ -193,7 +205,7 @@ pub fn find_partner(
     Ok(both.map(|(a, b)| a.index.is_some() && a.index == b.index).collect())
 }
 
-fn products(
+pub(super) fn products(
     backend: &Backend,
     left: &Answers,
     right: &Answers,

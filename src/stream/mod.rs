@@ -2,6 +2,7 @@
 
 mod ahead;
 mod digest;
+mod expect;
 mod gather;
 mod plan;
 mod rows;
@@ -10,6 +11,7 @@ mod tests;
 mod workers;
 
 pub use digest::digest;
+pub use expect::{RowRead, expect_rows};
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -3,6 +3,7 @@
 #[path = "../schemas/bounds.rs"]
 mod bounds;
 mod drawn;
+mod relations;
 #[path = "../schemas/mod.rs"]
 mod schemas;
 mod stored;
@@ -234,11 +235,8 @@ fn nameless_shuffled_tensors_do_not_hide_a_fine_tune() {
 fn a_disguise_does_not_hide_dropped_layers() {
     let found = compared(&zoo("disguised"), &zoo("layer-dropped"));
     assert_eq!(verdict(&found), WeightsVerdict::Derived, "{:?}", found.weights.reasons);
-    // truth.json: layer 2 of 4 is gone; layer 0 is not asked
-    assert_eq!(
-        relation(&found, "layers-selected"),
-        "right layers [1, 2] continue left layers [1, 3], by their answers to tokens"
-    );
+    // truth.json: layer 2 of 4 is gone
+    assert_eq!(relation(&found, "depth-pruned"), "right layers continue left layers [0, 1, 3] of 4");
 }
 
 #[test]
@@ -291,7 +289,7 @@ fn experts_copied_from_a_dense_model_are_found_under_a_disguise() {
             let says = relation(&found, "up-cycled");
             assert_eq!(
                 says,
-                "experts 0, 1, 2 of right layers [1, 2, 3] continue the MLPs of left layers [1, 2, 3]"
+                "experts 0, 1, 2 of right layers [0, 1, 2, 3] continue the MLPs of left layers [0, 1, 2, 3]"
             );
             let by_component = &found.weights.inherited_by_component;
             assert!(

@@ -20,6 +20,21 @@ impl Stored {
         Stored { dtype: Dtype::F32, shape: shape.to_vec(), bytes }
     }
 
+    /// A tensor of bf16, rounded.
+    pub(crate) fn of_bf16(shape: &[usize], values: &[f64]) -> Stored {
+        let bytes = values.iter().flat_map(|value| half::bf16::from_f64(*value).to_le_bytes()).collect();
+        Stored { dtype: Dtype::BF16, shape: shape.to_vec(), bytes }
+    }
+
+    /// The values of a bf16 tensor.
+    pub(crate) fn values(&self) -> Vec<f64> {
+        assert_eq!(self.dtype, Dtype::BF16);
+        self.bytes
+            .chunks_exact(2)
+            .map(|bytes| half::bf16::from_le_bytes([bytes[0], bytes[1]]).to_f64())
+            .collect()
+    }
+
     /// bf16 becomes f32: the 16 bits are the upper half, so every value stays what it is.
     pub(crate) fn widened(&self) -> Stored {
         assert_eq!(self.dtype, Dtype::BF16);

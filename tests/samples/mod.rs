@@ -1,9 +1,9 @@
 //! Comparisons written by hand, for tests of the report.
 
 use cognate::compare::{
-    Architecture, ArchitectureVerdict, Comparison, Direction, Evidence, FileFacts, LayerRow, Measures,
-    ModelFacts, NotTested, Power, Relation, Renaming, Side, Stage, Throughput, Tool, Weights, WeightsVerdict,
-    Why,
+    Architecture, ArchitectureVerdict, Comparison, DeltaRow, Direction, Evidence, FileFacts, LayerRow,
+    Measures, MergeFit, ModelFacts, NotTested, Parameter, ParentShare, Power, Relation, Renaming, Side,
+    Stage, Support, Throughput, Tool, Weights, WeightsVerdict, Why,
 };
 
 /// A fine-tune of a small llama whose norms were renamed, with every field filled.
@@ -22,6 +22,28 @@ pub(crate) fn renamed_fine_tune() -> Comparison {
         },
         weights: weights(),
         layers: layers(),
+        deltas: vec![DeltaRow {
+            left: "model.layers.0.mlp.up_proj.weight".to_owned(),
+            right: "model.layers.0.mlp.up_proj.weight".to_owned(),
+            relative_l2: Some(0.012_345),
+            slope: Some(0.999_91),
+            form: "low-rank".to_owned(),
+            rank: Some(4),
+        }],
+        merge: Some(MergeFit {
+            base: Some("zoo/base".to_owned()),
+            parents: vec![ParentShare {
+                reference: "zoo/finetune".to_owned(),
+                coefficient: 0.400_12,
+                standard_error: 0.000_312,
+                f: 1234.567,
+                log10_p: -12.345,
+            }],
+            explained: 0.999_87,
+            n_tensors: 39,
+            n_elements: 1_000_000,
+        }),
+        third: None,
         not_tested: vec![
             left_out(
                 "model.layers.3.mlp.extra.weight",
@@ -76,12 +98,15 @@ fn weights() -> Weights {
         likelihood: Some(0.99876),
         strength: Some(38.4567),
         prior: 0.5,
+        support: Support { n_families: 120, n_wrong: 0, bound: 0.0247, is_provisional: false },
         log10_p: Some(-38.4567),
         log10_p_floor: Some(-40.0),
         z: Some(251.337),
         relations: vec![
-            Relation { kind: "fine-tune".to_owned(), detail: String::new() },
-            Relation { kind: "vocabulary-extended".to_owned(), detail: "32 rows added".to_owned() },
+            Relation::new("fine-tune", String::new()).with("median_change", Parameter::Number(0.012_34)),
+            Relation::new("vocabulary-extended", "32 rows added".to_owned())
+                .with("left_tokens", Parameter::Count(1024))
+                .with("layers", Parameter::counts([0, 3])),
         ],
         direction: Some(Direction::LeftToRight),
         power: Some(Power { smallest_share: Some(0.021), alpha: 1e-6, at: "layer 3, MLP units".to_owned() }),

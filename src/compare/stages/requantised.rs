@@ -4,9 +4,10 @@ use super::PlainStage;
 use crate::align::Alignment;
 use crate::canonical::CanonicalPart;
 use crate::compare::clock::Clock;
-use crate::compare::{Error, Options, Pair, Side};
+use crate::compare::{Effort, Error, Options, Pair, Side};
 use crate::measure::lattice::{GridFit, Lattice, fit_in_cells, lattice_fit, rounds_to};
 use crate::numerics::Rng;
+use crate::roles::Part;
 use crate::source::Source;
 use crate::stream::{ReadMeter, RowPairing, StoredView, read_rows};
 use crate::tensor::Matrix;
@@ -17,6 +18,11 @@ use std::sync::Arc;
 const GRID_MATRICES: usize = 6;
 /// Rows of each.
 const GRID_ROWS: usize = 32;
+
+/// Matrices whose last rows are units of the trace test.
+fn read_by_rows(part: &CanonicalPart) -> bool {
+    part.role.is_none_or(|role| matches!(role.part, Part::Gate | Part::Up | Part::Other))
+}
 
 /// Whether one side is the other on a coarser set of values; asked only where every matrix is near its counterpart.
 pub(in crate::compare) fn requantised(
@@ -34,12 +40,18 @@ pub(in crate::compare) fn requantised(
     if options.only.is_some() || !whole || !plain.all_near(pair, alignment) {
         return Ok(None);
     }
+    let is_quick = options.effort == Effort::Quick;
     let candidates: Vec<usize> = (0..alignment.pairs.len())
         .filter(|&idx| {
             let paired = &alignment.pairs[idx];
             let view = &pair.part(Side::Right, paired.right).stored.view;
             let differs = plain.picture(idx).is_some_and(|picture| picture.equal_share < 1.0);
-            differs && matches!(paired.rows, RowPairing::Same) && view.n_rows > 1 && view.n_cols >= 32
+            let is_chosen = !is_quick || read_by_rows(pair.part(Side::Right, paired.right));
+            is_chosen
+                && differs
+                && matches!(paired.rows, RowPairing::Same)
+                && view.n_rows > 1
+                && view.n_cols >= 32
         })
         .collect();
     let step = candidates.len().div_ceil(GRID_MATRICES).max(1);
@@ -50,11 +62,16 @@ pub(in crate::compare) fn requantised(
         let paired = &alignment.pairs[idx];
         let (part_l, part_r) = (pair.part(Side::Left, paired.left), pair.part(Side::Right, paired.right));
         let view = &part_r.stored.view;
-        let rows: Vec<u64> = Rng::new(&[options.seed, 0x6c61_7474, idx as u64])
-            .sample(usize::try_from(view.n_rows).unwrap_or(0), GRID_ROWS)
-            .into_iter()
-            .map(|row| row as u64)
-            .collect();
+        let rows: Vec<u64> = if is_quick {
+            // the trace test has just read them
+            (view.n_rows.saturating_sub(GRID_ROWS as u64)..view.n_rows).collect()
+        } else {
+            Rng::new(&[options.seed, 0x6c61_7474, idx as u64])
+                .sample(usize::try_from(view.n_rows).unwrap_or(0), GRID_ROWS)
+                .into_iter()
+                .map(|row| row as u64)
+                .collect()
+        };
         let a = read_rows(&part_l.stored, &rows, 0..view.n_cols, meter)?;
         let b = read_rows(&part_r.stored, &rows, 0..view.n_cols, meter)?;
         let as_copies = [(Side::Left, part_l, &b, &a), (Side::Right, part_r, &a, &b)];

@@ -1,6 +1,6 @@
 //! S5, where everything else is silent: may the token tables be shared in another basis?
 
-use super::probes::token_tables;
+use super::block_search::token_tables;
 use crate::align::Alignment;
 use crate::compare::clock::Clock;
 use crate::compare::{Effort, Error, Options, Pair};

@@ -19,6 +19,9 @@ pub struct Comparison<'a> {
     architecture: Architecture<'a>,
     weights: Weights<'a>,
     layers: Vec<Layer<'a>>,
+    deltas: Vec<Delta<'a>>,
+    merge: Option<Merge<'a>>,
+    third: Option<Third<'a>>,
     not_tested: Vec<NotTested<'a>>,
     throughput: Throughput<'a>,
     tool: Tool<'a>,
@@ -38,6 +41,9 @@ impl<'a> Comparison<'a> {
             architecture: Architecture::new(&comparison.architecture),
             weights: Weights::new(&comparison.weights),
             layers: comparison.layers.iter().map(Layer::new).collect(),
+            deltas: comparison.deltas.iter().map(Delta::new).collect(),
+            merge: comparison.merge.as_ref().map(Merge::new),
+            third: comparison.third.as_ref().map(Third::new),
             not_tested: comparison.not_tested.iter().map(NotTested::new).collect(),
             throughput: Throughput::new(&comparison.throughput),
             tool: Tool::new(&comparison.tool),
@@ -151,6 +157,7 @@ struct Weights<'a> {
     decided_by: &'a [String],
     likelihood: Rounded<4>,
     prior: f64,
+    false_positive_bound: Bound,
     log10_p: Rounded<2>,
     log10_p_floor: Rounded<2>,
     z: Rounded<2>,
@@ -170,13 +177,27 @@ impl<'a> Weights<'a> {
             decided_by: &weights.decided_by,
             likelihood: Rounded(weights.likelihood),
             prior: weights.prior,
+            false_positive_bound: Bound {
+                upper_bound: Rounded::from(weights.support.bound),
+                families: weights.support.n_families,
+                families_wrong: weights.support.n_wrong,
+                provisional: weights.support.is_provisional,
+            },
             log10_p: Rounded(weights.log10_p),
             log10_p_floor: Rounded(weights.log10_p_floor),
             z: Rounded(weights.z),
             relations: weights
                 .relations
                 .iter()
-                .map(|relation| Relation { kind: &relation.kind, detail: &relation.detail })
+                .map(|relation| Relation {
+                    kind: &relation.kind,
+                    detail: &relation.detail,
+                    parameters: Map(relation
+                        .parameters
+                        .iter()
+                        .map(|(name, value)| (*name, Parameter(value)))
+                        .collect()),
+                })
                 .collect(),
             direction: weights.direction.map(words::direction_word),
             power: weights.power.as_ref().map(|power| Power {
@@ -200,9 +221,34 @@ impl<'a> Weights<'a> {
 }
 
 #[derive(Debug, Serialize)]
+struct Bound {
+    upper_bound: Rounded<4>,
+    families: usize,
+    families_wrong: usize,
+    provisional: bool,
+}
+
+#[derive(Debug, Serialize)]
 struct Relation<'a> {
     kind: &'a str,
     detail: &'a str,
+    parameters: Map<'a, Parameter<'a>>,
+}
+
+/// Whole numbers as they are, others with 4 decimals.
+#[derive(Debug)]
+struct Parameter<'a>(&'a core::Parameter);
+
+impl Serialize for Parameter<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            core::Parameter::None => serializer.serialize_none(),
+            core::Parameter::Count(count) => serializer.serialize_u64(*count),
+            core::Parameter::Number(number) => Rounded::<4>::from(*number).serialize(serializer),
+            core::Parameter::Text(text) => serializer.serialize_str(text),
+            core::Parameter::List(list) => serializer.collect_seq(list.iter().map(Parameter)),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -287,6 +333,89 @@ impl<'a> Layer<'a> {
             relative_l2: Rounded(row.relative_l2),
             z: Rounded(row.z),
             agreement: Rounded(row.agreement),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Delta<'a> {
+    left: &'a str,
+    right: &'a str,
+    relative_l2: Rounded<4>,
+    slope: Rounded<4>,
+    form: &'a str,
+    rank: Option<u64>,
+}
+
+impl<'a> Delta<'a> {
+    fn new(row: &'a core::DeltaRow) -> Delta<'a> {
+        Delta {
+            left: &row.left,
+            right: &row.right,
+            relative_l2: Rounded(row.relative_l2),
+            slope: Rounded(row.slope),
+            form: &row.form,
+            rank: row.rank,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Merge<'a> {
+    base: Option<&'a str>,
+    parents: Vec<Parent<'a>>,
+    explained: Rounded<4>,
+    tensors: u64,
+    elements: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Parent<'a> {
+    reference: &'a str,
+    coefficient: Rounded<4>,
+    standard_error: Rounded<6>,
+    f: Rounded<2>,
+    log10_p: Rounded<2>,
+}
+
+impl<'a> Merge<'a> {
+    fn new(fit: &'a core::MergeFit) -> Merge<'a> {
+        let parent = |parent: &'a core::ParentShare| Parent {
+            reference: &parent.reference,
+            coefficient: Rounded::from(parent.coefficient),
+            standard_error: Rounded::from(parent.standard_error),
+            f: Rounded::from(parent.f),
+            log10_p: Rounded::from(parent.log10_p),
+        };
+        Merge {
+            base: fit.base.as_deref(),
+            parents: fit.parents.iter().map(parent).collect(),
+            explained: Rounded::from(fit.explained),
+            tensors: fit.n_tensors,
+            elements: fit.n_elements,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Third<'a> {
+    reference: &'a str,
+    cosines: [Rounded<4>; 3],
+    ways: [Rounded<4>; 3],
+    is_parent_of_both: bool,
+    tensors: u64,
+    says: &'a str,
+}
+
+impl<'a> Third<'a> {
+    fn new(third: &'a core::ThirdModel) -> Third<'a> {
+        Third {
+            reference: &third.reference,
+            cosines: third.cosines.map(Rounded::from),
+            ways: third.ways.map(Rounded::from),
+            is_parent_of_both: third.is_parent_of_both,
+            tensors: third.n_tensors,
+            says: &third.says,
         }
     }
 }
