@@ -12,7 +12,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("cpu", &["tensor", "reductions"]),
     ("source", &["tensor"]),
     ("kernels", &["tensor", "gpu", "reductions", "cpu"]),
-    ("checkpoint", &["tensor", "source"]),
+    ("checkpoint", &["tensor", "cpu", "source"]),
     ("roles", &["tensor", "checkpoint"]),
     ("stream", &["tensor", "gpu", "reductions", "cpu", "source", "kernels"]),
     ("canonical", &["tensor", "checkpoint", "roles", "stream"]),

@@ -17,8 +17,7 @@ const MAIN_INDEX: &str = "model.safetensors.index.json";
 const MAIN_FILE: &str = "model.safetensors";
 
 /// Weights in formats that are not read.
-const OTHER_FORMATS: [&str; 9] =
-    [".gguf", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".onnx", ".msgpack", ".npz"];
+const OTHER_FORMATS: [&str; 8] = [".bin", ".pt", ".pth", ".ckpt", ".h5", ".onnx", ".msgpack", ".npz"];
 /// Files that end like weights and are none.
 const NOT_WEIGHTS: [&str; 4] = ["training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt"];
 
@@ -28,6 +27,7 @@ pub(super) struct Contents {
     pub place: Arc<dyn Place>,
     pub indexes: Vec<String>,
     pub safetensors: Vec<String>,
+    pub ggufs: Vec<String>,
     pub other_formats: Vec<String>,
     pub incomplete: Vec<String>,
     pub has_config: bool,
@@ -39,6 +39,7 @@ pub(super) struct Contents {
 pub(super) enum Weights {
     Single(String),
     Index(String),
+    Gguf(String),
 }
 
 /// Lists a folder; nothing in it is opened.
@@ -50,6 +51,8 @@ pub(super) fn list(place: &Arc<dyn Place>) -> Result<Contents, Error> {
             &mut contents.indexes
         } else if name.ends_with(".safetensors") {
             &mut contents.safetensors
+        } else if name.ends_with(".gguf") {
+            &mut contents.ggufs
         } else if name.ends_with(".incomplete") {
             &mut contents.incomplete
         } else if OTHER_FORMATS.iter().any(|end| name.ends_with(end)) && !NOT_WEIGHTS.contains(&name.as_str())
@@ -67,6 +70,7 @@ pub(super) fn list(place: &Arc<dyn Place>) -> Result<Contents, Error> {
     for list in [
         &mut contents.indexes,
         &mut contents.safetensors,
+        &mut contents.ggufs,
         &mut contents.other_formats,
         &mut contents.incomplete,
     ] {
@@ -96,6 +100,7 @@ impl Contents {
             place: Arc::clone(place),
             indexes: Vec::new(),
             safetensors: Vec::new(),
+            ggufs: Vec::new(),
             other_formats: Vec::new(),
             incomplete: Vec::new(),
             has_config: false,
@@ -132,7 +137,7 @@ impl Contents {
             return Ok(Weights::Single(MAIN_FILE.to_string()));
         }
         match self.safetensors.as_slice() {
-            [] => Err(self.no_weights()),
+            [] => self.gguf(),
             [one] => Ok(Weights::Single(one.clone())),
             several => {
                 let mut fault = self.ambiguous("several safetensors files and no index", several);
@@ -140,6 +145,27 @@ impl Contents {
                     fault = fault.hint(format!("these are shards: fetch their index, {MAIN_INDEX}, too"));
                 }
                 Err(fault.into())
+            }
+        }
+    }
+
+    /// The one GGUF model of a folder that holds nothing else; projectors of vision models do not count beside a model.
+    fn gguf(&self) -> Result<Weights, Error> {
+        let models = super::gguf::group(&self.ggufs);
+        let is_model = |name: &&String| !name.starts_with("mmproj");
+        let without_projectors: Vec<&String> = models.iter().filter(is_model).collect();
+        match (models.as_slice(), without_projectors.as_slice()) {
+            ([], _) => Err(self.no_weights()),
+            (_, [one]) => Ok(Weights::Gguf((*one).clone())),
+            ([one], _) => Ok(Weights::Gguf(one.clone())),
+            _ => {
+                let says = format!("the folder holds several GGUF models: {}", listed(&models));
+                let folder = crate::source::shown_path(&self.place.path());
+                Err(Fault::new("DIR-AMBIGUOUS", says)
+                    .in_file(&self.place.path())
+                    .found_wanted(format!("{} models", models.len()), "one")
+                    .hint(format!("choose one by its name: '{folder}:{}'", shown(&models[0])))
+                    .into())
             }
         }
     }
@@ -164,7 +190,7 @@ impl Contents {
                 format!("the weights are in a format that is not read: {}", listed(&self.other_formats));
             return Fault::new("DIR-FORMAT", says)
                 .in_file(&self.place.path())
-                .found_wanted("other formats", "safetensors")
+                .found_wanted("other formats", "safetensors or GGUF")
                 .hint("convert them to safetensors with the tool that wrote them; pickles are never executed here")
                 .into();
         }
@@ -194,7 +220,14 @@ impl Contents {
             // the shards are compared with the index where it is read
             _ => Vec::new(),
         };
-        let unused: Vec<String> = unused.into_iter().chain(self.other_formats.iter().cloned()).collect();
+        let used_gguf = match self.weights() {
+            Ok(Weights::Gguf(used)) => Some(used),
+            _ => None,
+        };
+        let ggufs =
+            super::gguf::group(&self.ggufs).into_iter().filter(|name| Some(name) != used_gguf.as_ref());
+        let unused: Vec<String> =
+            unused.into_iter().chain(ggufs).chain(self.other_formats.iter().cloned()).collect();
         if !unused.is_empty() {
             let says = format!("other weights in the folder were not read: {}", listed(&unused));
             notes.push(Note { rule: "DIR-OTHER", says });

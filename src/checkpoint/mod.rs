@@ -7,6 +7,7 @@ mod config;
 mod duplicates;
 mod error;
 mod folder;
+mod gguf;
 mod index;
 mod json;
 mod open;
@@ -15,6 +16,7 @@ mod sidecar;
 mod vocabulary;
 
 pub use error::Error;
+pub use gguf::open_gguf;
 pub use open::{open, open_with};
 
 use std::sync::Arc;
@@ -125,7 +127,7 @@ pub struct Note {
 pub struct Checkpoint {
     /// What the user wrote.
     pub reference: String,
-    /// `safetensors`, later `gguf`, ….
+    /// `safetensors`, `gguf`.
     pub format: &'static str,
     /// Commit of a Hub snapshot.
     pub commit: Option<String>,
@@ -133,9 +135,9 @@ pub struct Checkpoint {
     pub files: Vec<Arc<dyn Source>>,
     /// In file order, then by offset.
     pub tensors: Vec<TensorEntry>,
-    /// Parsed `config.json`.
+    /// Parsed `config.json`, or the metadata of a GGUF file.
     pub config: Option<Config>,
-    /// Parsed `tokenizer.json` or `vocab.json`.
+    /// Parsed `tokenizer.json` or `vocab.json`, or the tokens of a GGUF file.
     pub vocabulary: Option<Vocabulary>,
     /// Accepted oddities.
     pub notes: Vec<Note>,

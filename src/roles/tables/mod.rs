@@ -1,6 +1,7 @@
 //! Every known family. Order matters only between families whose names fit equally well: the first wins.
 
 mod encoder;
+mod gguf;
 mod gpt;
 mod llama;
 mod llama_kin;
@@ -24,4 +25,5 @@ pub(super) const FAMILIES: &[&[Family]] = &[
     encoder::FAMILIES,
     seq2seq::FAMILIES,
     vision::FAMILIES,
+    gguf::FAMILIES,
 ];
