@@ -9,9 +9,11 @@ mod stages;
 
 pub use comparison::*;
 
+use std::collections::BTreeSet;
+
 use crate::align::{Alignment, LayerMap, PairedPart, TokenMatch, match_tokens, pair_parts};
 use crate::canonical::{self, CanonicalModel, CanonicalPart};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, TensorEntry};
 use crate::kernels::Backend;
 use crate::measure::agreement::Agreement;
 use crate::measure::{identify, identify_by_answers, layers};
@@ -137,12 +139,28 @@ impl Pair<'_> {
         }
     }
 
-    fn name(&self, side: Side, part: &CanonicalPart) -> &str {
+    fn entry(&self, side: Side, part: &CanonicalPart) -> &TensorEntry {
         let checkpoint = match side {
             Side::Left => self.left,
             Side::Right => self.right,
         };
-        &checkpoint.tensors[part.tensor_idx].name
+        &checkpoint.tensors[part.tensor_idx]
+    }
+
+    fn name(&self, side: Side, part: &CanonicalPart) -> &str {
+        &self.entry(side, part).name
+    }
+
+    /// Stored tensors of more than one row, each once.
+    fn matrices(&self, side: Side) -> impl Iterator<Item = &TensorEntry> {
+        let model = match side {
+            Side::Left => &self.canonical.0,
+            Side::Right => &self.canonical.1,
+        };
+        let tensors: BTreeSet<usize> =
+            model.parts.iter().filter(|part| part.n_dimensions > 1).map(|part| part.tensor_idx).collect();
+        let checkpoint = if side == Side::Left { self.left } else { self.right };
+        tensors.into_iter().map(|idx| &checkpoint.tensors[idx])
     }
 
     /// Elements of the right-hand matrix that a pair compares.
@@ -166,6 +184,9 @@ pub fn compare(
     options: &Options,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Comparison, Error> {
+    if left.tensors.is_empty() || right.tensors.is_empty() {
+        return Err(Error::NothingComparable(describe::without_tensors(left, right)));
+    }
     let meter = ReadMeter::default();
     let mut clock = clock::Clock::start(&meter);
     let roles = (roles::assign(left), roles::assign(right));

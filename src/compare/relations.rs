@@ -27,15 +27,15 @@ pub(super) fn relations(
     let mut found = Vec::new();
     let mut add = |kind: &str, detail: String| found.push(Relation { kind: kind.to_owned(), detail });
     match decision.verdict {
-        Identical if facts.equality.dtypes_differ => add("cast", dtypes(pair)),
+        Identical if facts.equality.dtypes_differ => add("cast", dtypes(pair, alignment)),
         Identical | Derived | PartlyDerived | RequantisedVerdict | CommonOrigin => {}
         _ => return found,
     }
     match &facts.requantised {
-        Some(Requantised::Rounded { .. }) => add("cast", format!("{}, lossy", dtypes(pair))),
-        Some(Requantised::Grid { copy, grid, .. }) => {
+        Some(Requantised::Rounded { .. }) => add("cast", format!("{}, lossy", dtypes(pair, alignment))),
+        Some(Requantised::Grid { copy, grid: form, .. } | Requantised::Codebook { copy, form }) => {
             let side = if *copy == Side::Left { "left" } else { "right" };
-            add("quantised-copy", format!("{side} model: {grid}"));
+            add("quantised-copy", format!("{side} model: {form}"));
         }
         None => {}
     }
@@ -73,15 +73,14 @@ pub(super) fn relations(
     found
 }
 
-fn dtypes(pair: &Pair<'_>) -> String {
-    let first = |side: Side| {
-        let part = match side {
-            Side::Left => pair.canonical.0.parts.first(),
-            Side::Right => pair.canonical.1.parts.first(),
-        };
-        part.map_or("nothing", |part| part.stored.dtype.name())
-    };
-    format!("{} to {}", first(Side::Left), first(Side::Right))
+/// Element types of the first pair in which they differ.
+fn dtypes(pair: &Pair<'_>, alignment: &Alignment) -> String {
+    let types = alignment.pairs.iter().map(|paired| {
+        [(Side::Left, paired.left), (Side::Right, paired.right)]
+            .map(|(side, part)| pair.part(side, part).stored.dtype.name())
+    });
+    let first = types.clone().find(|[left, right]| left != right).or_else(|| types.clone().next());
+    first.map_or_else(|| "nothing".to_owned(), |[left, right]| format!("{left} to {right}"))
 }
 
 /// Dense MLPs, some of which the search found in another layer than the numbering says.

@@ -38,8 +38,8 @@ pub(super) fn encoding(file: &Arc<dyn Source>, offset: u64, block: BlockType, n_
     let (file, cpu) = (Arc::clone(file), Cpu::detect());
     let values = BlockElements { file, offset, block, n_elements, served: Served::Value, cpu };
     let bound = |served| -> Arc<dyn Source> { Arc::new(BlockElements { served, ..values.clone() }) };
-    let has_cells = values.cpu.block_cells(block, &[], &mut []);
-    let cells = has_cells.then(|| [bound(Served::Low), bound(Served::High)]);
+    // of a codebook no element has a cell, but it rounds too
+    let cells = Some([bound(Served::Low), bound(Served::High)]);
     Encoding { name: block.name().to_owned(), elements: Arc::new(values), cells }
 }
 

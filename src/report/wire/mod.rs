@@ -14,5 +14,5 @@ pub use compare::{COMPARE_VERSION, Comparison};
 pub use devices::{DEVICES_VERSION, Device, Devices};
 pub use evaluate::{EVALUATE_VERSION, EvaluatedPair, Evaluation, Tool as EvaluationTool};
 pub use failure::{ErrorDocument, Failure, Reference};
-pub use inspect::{INSPECT_VERSION, InspectedTensor, Inspection, Roles, Values};
+pub use inspect::{INSPECT_VERSION, InspectedTensor, InspectedVocabulary, Inspection, Roles, Values};
 pub use rounded::Rounded;

@@ -163,16 +163,16 @@ const INTERLEAVED: &[&str] = &[
     "gptj",
 ];
 
+/// Label of all tables; reports put the architecture's name beside it.
+pub(in crate::roles) const LABEL: &str = "gguf";
+
 pub(super) const FAMILIES: &[Family] = &[
-    Family::new("gguf", &[], &[text(&[""], ALL)]),
-    Family {
-        rope: Rope::Interleaved { one_in: 1 },
-        ..Family::new("gguf-interleaved", INTERLEAVED, &[text(&[""], ALL)])
-    },
+    Family::new(LABEL, &[], &[text(&[""], ALL)]),
+    Family { rope: Rope::Interleaved { one_in: 1 }, ..Family::new(LABEL, INTERLEAVED, &[text(&[""], ALL)]) },
     Family {
         rope: Rope::Interleaved { one_in: 2 },
         ..Family::new(
-            "gguf-glm",
+            LABEL,
             &["chatglm", "glm4"],
             &[text(
                 &[""],
@@ -181,12 +181,12 @@ pub(super) const FAMILIES: &[Family] = &[
         )
     },
     Family::new(
-        "gguf-phi3",
+        LABEL,
         &["phi3"],
         &[text(&[""], &[FUSED_MLP, ATTENTION, LATENT, MLP, EXPERTS, NORMS, STATE_SPACE, PREDICTION, ENDS])],
     ),
     Family::new(
-        "gguf-norm-before-mlp",
+        LABEL,
         &["gpt-oss", "glm4moe", "qwen3next"],
         &[text(
             &[""],
@@ -194,29 +194,27 @@ pub(super) const FAMILIES: &[Family] = &[
         )],
     ),
     Family::new(
-        "gguf-falcon",
+        LABEL,
         &["falcon"],
         &[text(
             &[""],
             &[FALCON_TWO_NORMS, ATTENTION, LATENT, MLP, EXPERTS, NORMS, STATE_SPACE, PREDICTION, ENDS],
         )],
     ),
+    Family::new(LABEL, &["falcon"], &[text(&[""], ALL)]),
     // the reader has taken the added 1 away again
     Family {
         norm_adds_one: true,
-        ..Family::new("gguf-gemma", &["gemma", "gemma2", "gemma3", "gemma-embedding"], &[text(&[""], ALL)])
+        ..Family::new(LABEL, &["gemma", "gemma2", "gemma3", "gemma-embedding"], &[text(&[""], ALL)])
     },
-    Family {
-        alibi: true,
-        ..Family::new("gguf-alibi", &["bloom", "mpt", "jais", "refact"], &[text(&[""], ALL)])
-    },
+    Family { alibi: true, ..Family::new(LABEL, &["bloom", "mpt", "jais", "refact"], &[text(&[""], ALL)]) },
     Family::new(
-        "gguf-encoder",
+        LABEL,
         &["bert", "nomic-bert", "jina-bert-v2", "jina-bert-v3", "neo-bert", "modern-bert", "eurobert"],
         &[stack(&[""], Encoder, ALL)],
     ),
     Family::new(
-        "gguf-t5",
+        LABEL,
         &["t5", "t5encoder"],
         &[
             stack(&["enc."], Encoder, &[T5_ATTENTION, MLP]),

@@ -12,6 +12,7 @@ mod seq2seq;
 mod vision;
 
 use super::family::Family;
+pub(super) use gguf::LABEL as GGUF;
 pub(super) use vision::PROJECTOR;
 
 /// All tables.
