@@ -434,3 +434,25 @@ fn a_file_that_ends_anywhere_is_refused() {
         assert!(matches!(rule, "GG-SHORT" | "GG-STRING" | "GG-ARRAY" | "GG-COUNT"), "cut at {end}: {rule}");
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn damaged_bytes_never_panic(
+        edits in proptest::collection::vec((0_usize..700, proptest::num::u8::ANY), 1..12),
+    ) {
+        let mut bytes = with_infos(vec![info("a", &[32, 3], Q4_0, 0), info("b", &[8], F32, 64)], 96);
+        for (at, value) in edits {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = value;
+            }
+        }
+        let folder = Folder::new();
+        folder.write("model.gguf", bytes);
+        let outcome = checkpoint::open(&folder.at("model.gguf").to_string_lossy(), &Limits::default());
+        if let Err(error) = outcome {
+            assert!(matches!(error.exit_code(), 3 | 4));
+        }
+    }
+}
