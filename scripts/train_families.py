@@ -29,6 +29,8 @@ from safetensors.torch import load_file, save_file
 import make_zoo
 
 CONTEXT, BATCH, VOCAB = 64, 16, 512
+# nats a token that a root must be better than the frequencies: ten times the spread of the baseline between the two texts
+MIN_GAIN = 0.4
 
 
 @dataclass(frozen=True)
@@ -485,10 +487,12 @@ def main():
             make_zoo.write_json(folder / "facts.json", facts)
             print(json.dumps(facts), flush=True)
         lines.append(json.loads((folder / "facts.json").read_text()))
-        (args.out / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    trained = [line for line in lines if line["relation"] in ("root", "distilled")]
-    learned = [line for line in trained if line["loss"] < line["unigram_loss"]]
-    print(f"{len(lines)} models, {len(trained)} families, {len(learned)} below the unigram baseline")
+    roots = [line for line in lines if line["relation"] in ("root", "distilled")]
+    learned = {line["family"] for line in roots if line["loss"] < line["unigram_loss"] - MIN_GAIN}
+    kept = [line for line in lines if line["family"] in learned]
+    (args.out / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
+    left_out = sorted(line["family"] for line in roots if line["family"] not in learned)
+    print(f"{len(kept)} models of {len(learned)} families in manifest.jsonl; learned too little: {', '.join(left_out) or 'none'}")
 
 
 if __name__ == "__main__":

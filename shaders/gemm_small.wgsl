@@ -1,7 +1,7 @@
 // gemm_small: C = Â·B̂ᵀ for rows divided by their norms.  [n_a, k] × [n_b, k] → tiles of 64 × 64 for the epilogue.
 // One workgroup = one tile, 64 threads of 8 × 8 scores: rows 4·ty … + 3 and 32 + 4·ty … + 3, columns likewise.
 // Slabs of 16 columns in 8 KiB of workgroup memory.
-// Expects: load_a, load_b (stage), finish_strip, finish_tile (finish_best or finish_store).
+// Expects: load_a, load_b (stage), finish_strip, finish_tile (finish_*).
 struct Params { n_a: u32, n_b: u32, row_quads: u32, first_row_tile: u32, n_col_tiles: u32, by_magnitude: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -13,6 +13,10 @@ const HALF: u32 = 256u;
 
 // While multiplying: [16 columns][64 rows] of a, then of b. Afterwards: a strip of 32 rows of scores.
 var<workgroup> tile: array<vec4<f32>, 512>;
+
+fn score_at(row: u32, col: u32) -> f32 { return tile[row * (TILE / 4u) + col / 4u][col % 4u]; }
+
+fn scores_at(row: u32, quad: u32) -> vec4<f32> { return tile[row * (TILE / 4u) + quad]; }
 
 @compute @workgroup_size(THREADS)
 fn gemm_small(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

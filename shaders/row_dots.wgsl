@@ -9,7 +9,7 @@ struct Params { n_rows: u32, row_quads: u32, n_blocks: u32 }
 @group(0) @binding(4) var<storage, read> b_factors: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> partials: array<u32>;
 
-const RECORD: u32 = 10u;
+const RECORD: u32 = 11u;
 
 // Magnitude bits of the elements, or a NaN pattern where the stored one is not finite.
 fn magnitudes(bits: vec4<u32>, elements: vec4<f32>) -> vec4<u32> {
@@ -25,6 +25,7 @@ fn row_dots(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     let end = min(first + QUADS_PER_BLOCK, params.row_quads);
     var ab = vec4(0.0); var aa = vec4(0.0); var bb = vec4(0.0);
     var largest_a = vec4(0u); var largest_b = vec4(0u);
+    var n_bad = vec4(0u);
     var n_seen = 0u; var checksum_a = 0u; var checksum_b = 0u;
     for (var quad = first + lane; quad < end; quad += WG) {
         let raw_a = raw_quad_a(row * params.row_quads + quad);
@@ -34,6 +35,8 @@ fn row_dots(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         n_seen += 4u;
         let bits_a = decode_quad(A_DTYPE, raw_a);
         let bits_b = decode_quad(B_DTYPE, raw_b);
+        // of a in the low half, of b in the high one
+        n_bad += select(vec4(0u), vec4(1u), is_non_finite(bits_a)) + select(vec4(0u), vec4(0x10000u), is_non_finite(bits_b));
         let x = bitcast<vec4<f32>>(bits_a) * a_factors[quad];
         let y = bitcast<vec4<f32>>(bits_b) * b_factors[quad];
         largest_a = max(largest_a, magnitudes(bits_a, x));
@@ -43,7 +46,7 @@ fn row_dots(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         bb += y * y;
     }
     let sums = workgroup_sum(lane, vec4(across(ab), across(aa), across(bb), 0.0));
-    let counts = workgroup_count(lane, vec4(n_seen, checksum_a, checksum_b, 0u));
+    let counts = workgroup_count(lane, vec4(n_seen, checksum_a, checksum_b, across_count(n_bad)));
     let largest = workgroup_largest(lane, vec4(across_largest(largest_a), across_largest(largest_b), 0u, 0u));
     if lane == 0u {
         let out = group.x * RECORD;
@@ -58,5 +61,6 @@ fn row_dots(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         partials[out + 7u] = bitcast<u32>(sums.x);
         partials[out + 8u] = bitcast<u32>(sums.y);
         partials[out + 9u] = bitcast<u32>(sums.z);
+        partials[out + 10u] = counts.w;
     }
 }

@@ -1,7 +1,11 @@
 //! The program as a process: exit codes, streams and files, on models of a few kilobytes made here.
 
+#[path = "cli/attacks.rs"]
+mod attacks;
 #[path = "cli/evaluate.rs"]
 mod evaluate;
+#[path = "cli/matrix.rs"]
+mod matrix;
 mod schemas;
 mod tiny_models;
 
@@ -304,5 +308,29 @@ fn every_help_ends_with_examples() {
         let help = stdout(&cognate(folder.path(), &[verb, "--help"]));
         assert!(help.contains("Examples:\n  cognate "), "{verb}: {help}");
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{verb}: {help}");
+    }
+}
+
+#[test]
+fn a_bench_of_a_file_keeps_to_its_schema_and_needs_a_file_and_a_baseline_that_are_some() {
+    let folder = folder();
+    let noise: Vec<u8> =
+        (0..100_000_u32).flat_map(|place| ((place * 7919 % 16000 + 15000) as u16).to_le_bytes()).collect();
+    std::fs::write(folder.path().join("noise"), noise).expect("write");
+    std::fs::write(folder.path().join("short"), [0; 100]).expect("write");
+    std::fs::write(folder.path().join("other.json"), "{\"schema_version\": 1}").expect("write");
+    let found = cognate(folder.path(), &["bench", "--io", "noise", "--format", "json"]);
+    assert_eq!(found.status.code(), Some(0));
+    let document = stdout(&found);
+    assert_eq!(schemas::check("bench", &document), Ok(()), "{document}");
+    assert!(document.contains("\"moments\""), "{document}");
+    for arguments in [
+        ["bench", "--io", "short"].as_slice(),
+        &["bench", "--io", "missing"],
+        &["bench", "--baseline", "missing.json"],
+        &["bench", "--io", "noise", "--baseline", "other.json"],
+    ] {
+        let found = cognate(folder.path(), arguments);
+        assert_eq!(found.status.code(), Some(3), "{arguments:?}");
     }
 }

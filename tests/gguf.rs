@@ -114,7 +114,8 @@ fn written(model: &str, kind_of: impl Fn(&str) -> Kind) -> Vec<u8> {
         .map(|(token, id)| (id.as_u64().expect("an id"), token.clone()))
         .collect();
     tokens.sort();
-    let mut list = [&string("tokenizer.ggml.tokens")[..], &9_u32.to_le_bytes(), &8_u32.to_le_bytes()].concat();
+    let mut list =
+        [&string("tokenizer.ggml.tokens")[..], &9_u32.to_le_bytes(), &8_u32.to_le_bytes()].concat();
     list.extend((tokens.len() as u64).to_le_bytes());
     list.extend(tokens.iter().flat_map(|(_, token)| string(token)));
     let pairs = [
@@ -192,7 +193,11 @@ fn a_model_in_gguf_is_the_same_model_with_the_same_statistics() {
     for other in ["finetune", "independent-yinames"] {
         let (of_gguf, of_twin) = (compared(&gguf, &zoo(other)), compared(&zoo("base"), &zoo(other)));
         assert_eq!(verdict(&of_gguf), verdict(&of_twin), "{other}");
-        assert_eq!((of_gguf.weights.z, of_gguf.weights.log10_p), (of_twin.weights.z, of_twin.weights.log10_p), "{other}");
+        assert_eq!(
+            (of_gguf.weights.z, of_gguf.weights.log10_p),
+            (of_twin.weights.z, of_twin.weights.log10_p),
+            "{other}"
+        );
     }
 }
 
@@ -214,7 +219,11 @@ fn quantised_copies_are_recognised_and_their_twins_are_not_accused() {
         let relation = &copy.weights.relations[0];
         assert_eq!(relation.kind, "quantised-copy");
         assert!(relation.detail.starts_with(detail), "{}", relation.detail);
-        assert_eq!(verdict(&compared(&gguf, &zoo("independent-yinames"))), WeightsVerdict::NoEvidence, "{detail}");
+        assert_eq!(
+            verdict(&compared(&gguf, &zoo("independent-yinames"))),
+            WeightsVerdict::NoEvidence,
+            "{detail}"
+        );
         // a grid laid over a fine-tune is no copy of the base
         assert_eq!(verdict(&compared(&zoo("finetune"), &gguf)), WeightsVerdict::Derived, "{detail}");
     }
@@ -236,12 +245,14 @@ fn two_quantisations_of_one_model_are_coarse_copies_of_each_other() {
 #[test]
 fn a_file_of_only_a_vocabulary_has_nothing_to_compare_and_says_what_it_shares() {
     let list = |tokens: &[&str]| {
-        let mut list = [&string("tokenizer.ggml.tokens")[..], &9_u32.to_le_bytes(), &8_u32.to_le_bytes()].concat();
+        let mut list =
+            [&string("tokenizer.ggml.tokens")[..], &9_u32.to_le_bytes(), &8_u32.to_le_bytes()].concat();
         list.extend((tokens.len() as u64).to_le_bytes());
         list.extend(tokens.iter().flat_map(|token| string(token)));
         list
     };
-    let vocabulary = |tokens: &[&str]| stored(&file(&[text("general.architecture", "llama"), list(tokens)], &[]));
+    let vocabulary =
+        |tokens: &[&str]| stored(&file(&[text("general.architecture", "llama"), list(tokens)], &[]));
     let ((_a, a), (_b, b), (_c, c)) =
         (vocabulary(&["x", "y"]), vocabulary(&["x", "y"]), vocabulary(&["x", "z", "y"]));
     let says = |left: &Path, right: &Path| {
@@ -295,11 +306,17 @@ fn any_range_of_a_tensor_of_blocks_is_the_same_part_of_the_whole() {
     assert_eq!(elements.size_bytes(), 96 * 64 * 4);
     let mut whole = vec![0; 96 * 64 * 4];
     elements.read_at(0, &mut whole).expect("read");
-    for (offset, length) in [(0, 4), (4, 4), (124, 8), (1, 3), (126, 5), (4096, 12_000), (24_572, 4), (7, 20_001)] {
+    for (offset, length) in
+        [(0, 4), (4, 4), (124, 8), (1, 3), (126, 5), (4096, 12_000), (24_572, 4), (7, 20_001)]
+    {
         let mut part = vec![0xaa; length];
         elements.read_at(offset as u64, &mut part).expect("read");
         assert_eq!(part, whole[offset..offset + length], "{offset} + {length}");
         let blocks = (offset + length).div_ceil(128) - offset / 128;
-        assert_eq!(elements.cost_bytes(offset as u64, length as u64), blocks as u64 * 34, "{offset} + {length}");
+        assert_eq!(
+            elements.cost_bytes(offset as u64, length as u64),
+            blocks as u64 * 34,
+            "{offset} + {length}"
+        );
     }
 }

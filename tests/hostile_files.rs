@@ -545,8 +545,8 @@ fn a_folder_must_hold_one_set_of_weights() {
     check("empty", folder.path(), NoWeights("leaves no trace in weights"));
     folder.write("config.json", "{}");
     check("config only", folder.path(), NoWeights("a config and no weights"));
-    folder.write("pytorch_model.bin", "");
-    check("pickle only", folder.path(), Refused("DIR-FORMAT", "pytorch_model.bin"));
+    folder.write("flax_model.msgpack", "");
+    check("other format only", folder.path(), Refused("DIR-FORMAT", "flax_model.msgpack"));
     folder.write("model.safetensors.incomplete", "");
     check("unfinished", folder.path(), Refused("DIR-UNFINISHED", "fetch the model again"));
 }

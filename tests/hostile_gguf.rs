@@ -203,15 +203,35 @@ fn metadata_are_read_to_the_letter() {
         ("GG31", with_pairs(vec![pair("a", 13, [0; 8])]), Refused("GG-VALUE", "unknown type")),
         ("GG32", with_pairs(vec![pair("a", u32::MAX, [0; 8])]), Refused("GG-VALUE", "4,294,967,295")),
         ("GG33", with_pairs(vec![pair("a", BOOL, [2])]), Refused("GG-VALUE", "neither 0 nor 1")),
-        ("GG34", with_pairs(vec![pair("a", STRING, long(u64::MAX))]), Refused("GG-STRING", "text of the metadata")),
-        ("GG35", with_pairs(vec![pair("a", STRING, string(b"\xc3\x28"))]), Refused("GG-VALUE", "'a' is not UTF-8")),
-        ("GG36", with_pairs(vec![pair("\u{202e}evil", STRING, string(b"\xff"))]), Refused("GG-VALUE", "\\u{202e}")),
+        (
+            "GG34",
+            with_pairs(vec![pair("a", STRING, long(u64::MAX))]),
+            Refused("GG-STRING", "text of the metadata"),
+        ),
+        (
+            "GG35",
+            with_pairs(vec![pair("a", STRING, string(b"\xc3\x28"))]),
+            Refused("GG-VALUE", "'a' is not UTF-8"),
+        ),
+        (
+            "GG36",
+            with_pairs(vec![pair("\u{202e}evil", STRING, string(b"\xff"))]),
+            Refused("GG-VALUE", "\\u{202e}"),
+        ),
         ("GG37", with_pairs(vec![array("a", 99, 0, [])]), Refused("GG-VALUE", "unknown type")),
         ("GG38", with_pairs(vec![array("a", U8, u64::MAX, [])]), Refused("GG-ARRAY", "array elements")),
-        ("GG39", with_pairs(vec![array("a", U32, 1 << 62, [])]), Refused("GG-ARRAY", "4,611,686,018,427,387,904")),
+        (
+            "GG39",
+            with_pairs(vec![array("a", U32, 1 << 62, [])]),
+            Refused("GG-ARRAY", "4,611,686,018,427,387,904"),
+        ),
         ("GG40", with_pairs(vec![array("a", STRING, 1 << 40, [])]), Refused("GG-ARRAY", "1,099,511,627,776")),
         ("GG41", with_pairs(vec![array("a", BOOL, 3, [0, 1, 7])]), Refused("GG-VALUE", "neither 0 nor 1")),
-        ("GG42", with_pairs(vec![array("a", STRING, 1, long(1 << 50))]), Refused("GG-STRING", "longer than the rest")),
+        (
+            "GG42",
+            with_pairs(vec![array("a", STRING, 1, long(1 << 50))]),
+            Refused("GG-STRING", "longer than the rest"),
+        ),
         ("GG43", with_pairs(vec![nested(4)]), Accepted(1)),
         ("GG44", with_pairs(vec![nested(5)]), Refused("GG-DEPTH", "nested too deeply")),
         ("GG45", with_pairs(vec![nested(100_000)]), Refused("GG-DEPTH", "at most 4 levels")),
@@ -228,8 +248,16 @@ fn alignments_that_no_writer_uses_are_refused() {
         ("GG47", aligned(0, 32), Refused("GG-ALIGNMENT", "found:  0")),
         ("GG48", aligned(13, 32), Refused("GG-ALIGNMENT", "found:  13")),
         ("GG49", aligned(1 << 30, 32), Refused("GG-ALIGNMENT", "1,073,741,824")),
-        ("GG50", with_pairs(vec![pair(ALIGNMENT, 10, 32_u64.to_le_bytes())]), Refused("GG-ALIGNMENT", "another type")),
-        ("GG51", with_pairs(vec![pair(ALIGNMENT, STRING, string("32"))]), Refused("GG-ALIGNMENT", "another type")),
+        (
+            "GG50",
+            with_pairs(vec![pair(ALIGNMENT, 10, 32_u64.to_le_bytes())]),
+            Refused("GG-ALIGNMENT", "another type"),
+        ),
+        (
+            "GG51",
+            with_pairs(vec![pair(ALIGNMENT, STRING, string("32"))]),
+            Refused("GG-ALIGNMENT", "another type"),
+        ),
         ("GG52", aligned(64, 64), Accepted(1)),
         // the data begin elsewhere than the header says: the file is too short or too long
         ("GG53", aligned(4096, 32), Refused("GG-SHORT", "ends")),
@@ -252,18 +280,30 @@ fn descriptions_of_tensors_must_make_sense() {
         ("GG57", name(4097), Refused("GG-NAME", "4,097 bytes")),
         ("GG58", with_info(info("a\0b", &[8], F32, 0), 32), Refused("GG-NAME", "zero byte")),
         ("GG59", with_info(info(b"\xff", &[8], F32, 0), 32), Refused("GG-NAME", "not UTF-8")),
-        ("GG60", with_info([&u64::MAX.to_le_bytes()[..], b"w"].concat(), 64), Refused("GG-STRING", "name of a tensor")),
+        (
+            "GG60",
+            with_info([&u64::MAX.to_le_bytes()[..], b"w"].concat(), 64),
+            Refused("GG-STRING", "name of a tensor"),
+        ),
         ("GG61", with_info(info("\x1b[2J\u{202e}", &[8], F32, 0), 32), Accepted(1)),
         ("GG62", rank(5), Refused("GG-RANK", "found:  5")),
         ("GG63", rank(u32::MAX), Refused("GG-RANK", "4,294,967,295")),
         ("GG64", with_info(info("w", &[], F32, 0), 32), Accepted(1)),
         ("GG65", with_info(info("w", &[0, 5], F32, 0), 0), Accepted(1)),
-        ("GG66", with_info(info("w", &[(1 << 42) + 1, 1 << 42], F32, 0), 32), Refused("GG-OVERFLOW", "63 bits")),
+        (
+            "GG66",
+            with_info(info("w", &[(1 << 42) + 1, 1 << 42], F32, 0), 32),
+            Refused("GG-OVERFLOW", "63 bits"),
+        ),
         ("GG67", with_info(info("w", &[u64::MAX], F32, 0), 32), Refused("GG-OVERFLOW", "63 bits")),
         ("GG68", with_info(info("w", &[0, u64::MAX, 2], F32, 0), 32), Refused("GG-OVERFLOW", "63 bits")),
         ("GG69", with_info(info("w", &[1 << 62], F32, 0), 32), Refused("GG-OVERFLOW", "bytes does not fit")),
         // exabytes by the header, bytes in the file
-        ("GG70", with_info(info("w", &[1 << 30, 1 << 28], F32, 0), 32), Refused("GG-SHORT", "1,152,921,504,606,84")),
+        (
+            "GG70",
+            with_info(info("w", &[1 << 30, 1 << 28], F32, 0), 32),
+            Refused("GG-SHORT", "1,152,921,504,606,84"),
+        ),
         ("GG71", with_info(info("w", &[8], 0xffff, 0), 32), Refused("GG-DTYPE", "type 65535")),
         ("GG72", with_info(info("w", &[8], 4, 0), 32), Refused("GG-DTYPE", "given up")),
         ("GG73", with_info(info("w", &[8], 40, 0), 32), Refused("GG-DTYPE", "not decoded yet")),
@@ -285,13 +325,21 @@ fn tensors_must_follow_each_other() {
         ("GG81", two(64), Refused("GG-HOLE", "belong to no tensor")),
         ("GG82", two(u64::MAX - 31), Refused("GG-HOLE", "offset 18,446,744,073,709,551,584")),
         ("GG83", with_info(info("w", &[8], F32, 32), 64), Refused("GG-HOLE", "wanted: 0")),
-        ("GG84", with_infos(vec![info("a", &[8], F32, 0), info("a", &[8], F32, 32)], 64), Refused("GG-DUPLICATE", "'a' occurs twice")),
+        (
+            "GG84",
+            with_infos(vec![info("a", &[8], F32, 0), info("a", &[8], F32, 32)], 64),
+            Refused("GG-DUPLICATE", "'a' occurs twice"),
+        ),
         ("GG85", with_info(info("w", &[8], F32, 0), 31), Refused("GG-SHORT", "is the first one missing")),
         ("GG86", with_info(info("w", &[8], F32, 0), 33), Refused("GG-TRAILING", "appended")),
         ("GG87", with_info(info("w", &[9], F32, 0), 36), Accepted(1)),
         ("GG88", with_info(info("w", &[9], F32, 0), 64), Accepted(1)),
         ("GG89", [&legal().bytes()[..], b"PK\x03\x04"].concat(), Refused("GG-TRAILING", "found:")),
-        ("GG90", with_infos(vec![info("a", &[1 << 61], U8, 0), info("b", &[8], F32, 1 << 62)], 64), Refused("GG-SHORT", "ends after")),
+        (
+            "GG90",
+            with_infos(vec![info("a", &[1 << 61], U8, 0), info("b", &[8], F32, 1 << 62)], 64),
+            Refused("GG-SHORT", "ends after"),
+        ),
     ]);
 }
 
@@ -303,13 +351,25 @@ fn token_lists_are_bounded_and_need_not_be_text() {
         array(TOKENS, STRING, tokens.len() as u64, list)
     };
     check_files(vec![
-        ("GG91", with_pairs(vec![array(TOKENS, U32, 1, [0; 4])]), Refused("GG-TOKENS", "not a list of strings")),
+        (
+            "GG91",
+            with_pairs(vec![array(TOKENS, U32, 1, [0; 4])]),
+            Refused("GG-TOKENS", "not a list of strings"),
+        ),
         ("GG92", with_pairs(vec![array(TOKENS, STRING, 1 << 40, [])]), Refused("GG-ARRAY", "array elements")),
-        ("GG93", with_pairs(vec![array(TOKENS, STRING, (4 << 20) + 1, vec![0; 8 * ((4 << 20) + 1)])]), Refused("GG-TOKENS", "more tokens")),
+        (
+            "GG93",
+            with_pairs(vec![array(TOKENS, STRING, (4 << 20) + 1, vec![0; 8 * ((4 << 20) + 1)])]),
+            Refused("GG-TOKENS", "more tokens"),
+        ),
         ("GG94", with_pairs(vec![tokens(&[b"a", b"\xff", b"b"])]), Noted(1, "GG-TOKENS")),
         ("GG95", with_pairs(vec![tokens(&[b"a", b"a"])]), Noted(1, "CT-DUPLICATE")),
         ("GG96", with_pairs(vec![tokens(&[])]), Noted(1, "CT-ABSENT")),
-        ("GG97", with_pairs(vec![tokens(&[b"a"]), array("tokenizer.ggml.token_type", STRING, 1, string("x"))]), Accepted(1)),
+        (
+            "GG97",
+            with_pairs(vec![tokens(&[b"a"]), array("tokenizer.ggml.token_type", STRING, 1, string("x"))]),
+            Accepted(1),
+        ),
     ]);
 }
 
@@ -331,10 +391,20 @@ fn parts_of_one_model_must_fit_together() {
         ("GG98", Some(part(0, 2, "a")), Some(part(1, 2, "b")), Accepted(2)),
         ("GG99", Some(part(0, 2, "a")), None, Refused("GG-SPLIT", "part 2 of 2 is missing")),
         ("GG100", None, Some(part(1, 2, "b")), Refused("GG-SPLIT", "part 1 of 2 is missing")),
-        ("GG101", Some(part(1, 2, "a")), Some(part(0, 2, "b")), Refused("GG-SPLIT", "another one than its name says")),
+        (
+            "GG101",
+            Some(part(1, 2, "a")),
+            Some(part(0, 2, "b")),
+            Refused("GG-SPLIT", "another one than its name says"),
+        ),
         ("GG102", Some(part(0, 3, "a")), Some(part(1, 3, "b")), Refused("GG-SPLIT", "part 1 of 3")),
         ("GG103", Some(part(0, 2, "a")), Some(part(1, 2, "a")), Refused("GG-DUPLICATE", "occurs twice")),
-        ("GG104", Some(part(0, 2, "a")), Some(legal().bytes()), Refused("GG-SPLIT", "does not say that it is one")),
+        (
+            "GG104",
+            Some(part(0, 2, "a")),
+            Some(legal().bytes()),
+            Refused("GG-SPLIT", "does not say that it is one"),
+        ),
         ("GG105", Some(part(0, 2, "a")), Some(b"GGUF".to_vec()), Refused("GG-SHORT", "00002-of-00002")),
     ] {
         let folder = Folder::new();

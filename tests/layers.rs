@@ -12,12 +12,16 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("cpu", &["tensor", "reductions"]),
     ("source", &["tensor"]),
     ("kernels", &["tensor", "gpu", "reductions", "cpu"]),
-    ("checkpoint", &["tensor", "cpu", "source"]),
+    ("checkpoint", &["tensor", "reductions", "cpu", "source"]),
     ("roles", &["tensor", "checkpoint"]),
     ("stream", &["tensor", "gpu", "reductions", "cpu", "source", "kernels"]),
     ("canonical", &["tensor", "checkpoint", "roles", "stream"]),
     ("align", &["checkpoint", "roles", "stream", "canonical"]),
-    ("measure", &["tensor", "numerics", "reductions", "kernels", "roles", "stream", "canonical", "align"]),
+    ("transforms", &["tensor", "numerics", "source", "checkpoint", "roles", "stream", "canonical"]),
+    (
+        "measure",
+        &["tensor", "numerics", "reductions", "cpu", "kernels", "roles", "stream", "canonical", "align"],
+    ),
     ("evidence", &["numerics", "roles", "canonical", "measure"]),
     ("verdict", &["tensor", "numerics", "checkpoint", "roles", "canonical", "align", "measure", "evidence"]),
     (
@@ -38,9 +42,17 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
-    ("evaluate", &["numerics", "compare"]),
-    ("bench", &["tensor", "gpu", "reductions", "kernels"]),
-    ("report", &["tensor", "compare", "evaluate", "bench"]),
+    ("attacks", &["numerics", "kernels", "checkpoint", "transforms", "compare"]),
+    ("shuffled", &["tensor", "numerics", "source", "checkpoint", "roles", "canonical"]),
+    ("rivals", &["tensor", "numerics", "checkpoint", "roles", "stream", "canonical"]),
+    ("matrix", &["compare"]),
+    ("evaluate", &["numerics", "evidence", "compare"]),
+    ("convert", &["tensor", "checkpoint", "roles", "stream", "canonical"]),
+    (
+        "bench",
+        &["tensor", "gpu", "reductions", "cpu", "source", "kernels", "checkpoint", "stream", "compare"],
+    ),
+    ("report", &["tensor", "transforms", "compare", "attacks", "matrix", "evaluate", "bench"]),
     (
         "cli",
         &[
@@ -53,9 +65,15 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "checkpoint",
             "roles",
             "stream",
+            "transforms",
             "evidence",
             "compare",
+            "attacks",
+            "shuffled",
+            "rivals",
+            "matrix",
             "evaluate",
+            "convert",
             "bench",
             "report",
         ],
@@ -234,7 +252,8 @@ fn each_privilege_has_its_place() {
         (
             "files and sockets",
             &["std::fs", "fs::File", "File::open", "OpenOptions", "std::net", "TcpStream"],
-            &["source", "cli"],
+            // transforms write the folder of a transformed model
+            &["source", "cli", "transforms/write.rs"],
         ),
         ("wire formats", &["Serialize", "Serializer"], &["report", "cli"]),
         (
@@ -243,12 +262,25 @@ fn each_privilege_has_its_place() {
             &["cli", "main"],
         ),
         ("ending the process", &["process::exit", "process::abort"], &["cli", "main"]),
-        ("unsafe code", &["unsafe"], &["cpu/simd.rs", "gpu/device.rs"]),
+        (
+            "unsafe code",
+            &["unsafe"],
+            &["cpu/simd.rs", "cpu/simd/avx2.rs", "cpu/simd/avx512.rs", "gpu/device.rs"],
+        ),
         (
             "clocks",
             &["Instant", "SystemTime"],
-            // all_pairs sizes its dispatches by how long the last one took, for watchdogs of drivers
-            &["bench", "cli", "compare/clock.rs", "gpu", "kernels/all_pairs.rs", "source"],
+            // all_pairs sizes its dispatches by how long the last one took, for watchdogs of drivers; workers tell waiting
+            // for bytes from summing them
+            &[
+                "bench",
+                "cli",
+                "compare/clock.rs",
+                "gpu",
+                "kernels/all_pairs.rs",
+                "source",
+                "stream/workers.rs",
+            ],
         ),
     ];
     let mut wrong = Vec::new();
@@ -287,13 +319,17 @@ fn stems(folder: &str, extension: &str, apart: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn every_kernel_has_its_shader_its_host_side_and_its_oracle() {
-    let hosts = stems("src/kernels", "rs", &["mod", "operand"]);
+    // gemm lists the tiers of all_pairs, partners reduces what they return
+    let hosts = stems("src/kernels", "rs", &["mod", "operand", "gemm", "partners"]);
     assert_eq!(hosts, stems("tests/oracle", "rs", &["mod", "values"]), "src/kernels and tests/oracle");
     let mut wanted: BTreeSet<String> = BTreeSet::from(["self_test".to_owned()]);
     for host in &hosts {
         match host.as_str() {
             // one shader per tier
-            "all_pairs" => wanted.extend(["gemm_tile".to_owned(), "gemm_small".to_owned()]),
+            "all_pairs" => {
+                let tiers = ["gemm_coop16", "gemm_coop8", "gemm_tile", "gemm_small"];
+                wanted.extend(tiers.map(str::to_owned));
+            }
             stem => wanted.extend([stem.to_owned()]),
         }
     }

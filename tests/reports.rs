@@ -7,11 +7,13 @@ mod samples;
 mod bounds;
 mod schemas;
 
-use cognate::bench::{BenchReport, DeviceReport, Line, Outcome, Peak, SHAPES, Timing, Unit};
+use cognate::bench::{
+    BenchReport, DeviceReport, IoLine, Line, ModelReport, ModelStage, Outcome, Peak, SHAPES, Timing, Unit,
+};
 use cognate::compare::{ArchitectureVerdict, Comparison, WeightsVerdict};
 use cognate::report::terminal::Style;
 use cognate::report::wire::{self, ErrorDocument, Failure};
-use cognate::report::{json, markdown, terminal};
+use cognate::report::{baseline, json, markdown, svg, terminal};
 use serde_json::Value;
 
 const UNICODE: Style = Style { colour: false, unicode: true, verbose: false };
@@ -135,9 +137,38 @@ fn a_bench_document_keeps_to_its_schema_and_withholds_wrong_speeds() {
     };
     let withheld = Outcome::Withheld { error: 0.5, error_bound: 1e-7 };
     let failed = Outcome::Failed { cause: "the device was lost".to_owned() };
+    let stage = ModelStage { name: "plain".to_owned(), seconds: 1.0, size_bytes: 100, flop: 7 };
+    let model = |is_right| ModelReport {
+        name: "7b",
+        effort: "standard",
+        n_parameters: 25,
+        size_bytes: 100,
+        bytes_per_s: Some(1e9),
+        seconds: 2.0,
+        cpu_seconds: Some(3.5),
+        peak_resident_bytes: Some(4096),
+        bytes_read: 100,
+        flop: 7,
+        stages: vec![stage.clone()],
+        error: 1e-9,
+        error_bound: 1e-4,
+        is_right,
+    };
+    let read = |error| IoLine {
+        what: "read",
+        is_warm: true,
+        n_threads: 2,
+        rate: 9.0,
+        share_of_read: None,
+        timing,
+        error,
+        error_bound: 0.0,
+    };
     let report = BenchReport {
         version: "0.1.0",
         seed: 1,
+        models: vec![model(true), model(false)],
+        io: vec![read(0.0), read(1.0)],
         devices: vec![DeviceReport {
             name: "cpu".to_owned(),
             driver: String::new(),
@@ -148,13 +179,33 @@ fn a_bench_document_keeps_to_its_schema_and_withholds_wrong_speeds() {
             lines: vec![line(measured), line(withheld), line(failed)],
         }],
     };
-    let text = json::document(&wire::Bench::new(&report, 6));
+    let document = |held| json::document(&wire::Bench::new(&report, held, 6));
+    let text = document(None);
     assert_eq!(schemas::check("bench", &text), Ok(()), "{text}");
-    let table = terminal::bench(&report, UNICODE);
-    assert!(
-        table.contains("12.3 GB/s") && table.contains("speed withheld") && table.contains("FAILED"),
-        "{table}"
-    );
+    let value: Value = serde_json::from_str(&text).expect("JSON");
+    // a wrong answer has no speed in any form
+    for (path, wanted) in [
+        ("/devices/0/lines/0/rate", Some(12.3)),
+        ("/devices/0/lines/1/rate", None),
+        ("/models/0/seconds", Some(2.0)),
+        ("/models/1/seconds", None),
+        ("/io/0/rate", Some(9.0)),
+        ("/io/1/rate", None),
+    ] {
+        assert_eq!(value.pointer(path).and_then(Value::as_f64), wanted, "{path}");
+    }
+    let held = baseline::compare(&value, &value, 0.1).expect("a run against itself");
+    assert_eq!(held.slower().count(), 0);
+    assert_eq!(schemas::check("bench", &document(Some(&held))), Ok(()));
+    let table = terminal::bench(&report, Some(&held), UNICODE);
+    assert!(table.contains("12.3 GB/s") && table.contains("1e-9") && table.contains("FAILED"), "{table}");
+    // one of each kind
+    assert_eq!(table.matches("speed withheld").count(), 3, "{table}");
+    assert_eq!(markdown::bench(&report, None).matches("**wrong answer**").count(), 3);
+    let picture = svg::roofline(&report);
+    assert!(picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"), "{picture}");
+    // the line that was measured is a point, the others are not
+    assert_eq!(picture.matches("<circle").count(), 1, "{picture}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 // (score, column, runner-up), then TILE column records of 6 (score, row, runner-up, Σ, Σ², rows counted).
 // The first TILE threads own a column each, the last STRIP_ROWS threads a row each. Ties go to the lower index; rows and
 // columns beyond the operands take no part. Indices count inside the operand block.
-// Expects: TILE, STRIP_ROWS, THREADS, tile, params (gemm_*).
+// Expects: TILE, STRIP_ROWS, THREADS, score_at, scores_at, params (gemm_*).
 @group(0) @binding(7) var<storage, read_write> records: array<u32>;
 
 const TILE_WORDS: u32 = TILE * 9u;
@@ -23,7 +23,7 @@ fn better(best: Best, score: f32, index: u32) -> Best {
 
 fn ranked(score: f32) -> f32 { return select(score, abs(score), params.by_magnitude == 1u); }
 
-// Rows `strip_row0` … of the tile, in tile[row · TILE/4 + column/4], seen from operand row and column `row0`, `col0`.
+// Rows `strip_row0` … of the tile, seen from operand row and column `row0`, `col0`.
 fn finish_strip(group: vec2<u32>, lane: u32, row0: u32, col0: u32, strip_row0: u32) {
     if strip_row0 == 0u {
         column = Best(NO_SCORE, 0u, NO_SCORE);
@@ -36,7 +36,7 @@ fn finish_strip(group: vec2<u32>, lane: u32, row0: u32, col0: u32, strip_row0: u
             for (var i = 0u; i < STRIP_ROWS; i++) {
                 let row = row0 + strip_row0 + i;
                 if row < params.n_a {
-                    let score = tile[i * (TILE / 4u) + lane / 4u][lane % 4u];
+                    let score = score_at(i, lane);
                     column = better(column, ranked(score), row);
                     column_sum += score;
                     column_sum_squares += score * score;
@@ -52,7 +52,7 @@ fn finish_strip(group: vec2<u32>, lane: u32, row0: u32, col0: u32, strip_row0: u
             for (var step = 0u; step < TILE / 4u; step++) {
                 // neighbours start at different columns: no two read the same bank
                 let quad = (step + i) % (TILE / 4u);
-                let scores = tile[i * (TILE / 4u) + quad];
+                let scores = scores_at(i, quad);
                 let col = col0 + quad * 4u;
                 if col < params.n_b { best = better(best, ranked(scores.x), col); }
                 if col + 1u < params.n_b { best = better(best, ranked(scores.y), col + 1u); }

@@ -6,7 +6,7 @@ use crate::reductions::{AllPairs, ClassCounts, PairMoments, RowDots};
 use crate::tensor::Matrix;
 
 /// Unit roundoff of f32.
-const ROUNDOFF: f64 = 5.960_464_477_539_063e-8;
+pub(super) const ROUNDOFF: f64 = 5.960_464_477_539_063e-8;
 
 /// Rows whose answers are checked, spread over the matrix.
 const SAMPLE_ROWS: usize = 64;

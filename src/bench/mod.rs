@@ -4,10 +4,17 @@
 //! definition on a sample before its speed is believed. Plain results: rendering is someone else's job.
 
 pub mod checks;
+mod io;
 mod lines;
+mod model;
 pub mod noise;
 mod peaks;
+mod seeded_model;
 mod timing;
+
+pub use io::{IoLine, read_file};
+pub use model::{ModelReport, ModelRun, ModelStage, ProcessFacts, run_model};
+pub use seeded_model::{MODELS, ModelShape, checkpoint as seeded_checkpoint};
 
 use std::time::Duration;
 
@@ -33,6 +40,10 @@ pub struct Device<'a> {
 pub struct Options {
     /// Shapes to measure, in this order.
     pub shapes: Vec<Shape>,
+    /// Kernels to measure, of [`KERNELS`].
+    pub kernels: Vec<&'static str>,
+    /// Rows of all pairs, at most those of the shape; None: as many as take a moment on this device.
+    pub paired_rows: Option<usize>,
     /// Seed of the noise.
     pub seed: u64,
     /// Fewest samples of each line.
@@ -45,6 +56,8 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             shapes: SHAPES.to_vec(),
+            kernels: KERNELS.to_vec(),
+            paired_rows: None,
             seed: 1,
             min_samples: 20,
             time_per_line: Duration::from_millis(500),
@@ -90,7 +103,7 @@ pub struct Timing {
 /// A limit of the device, measured in this run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peak {
-    /// `fma f32`, `memory read`, `device copy`.
+    /// `fma f32`, `dot bf16`, `memory read`, `memory copy`, `device copy`, `upload`.
     pub name: &'static str,
     /// Rate of the median sample.
     pub rate: f64,
@@ -111,12 +124,19 @@ pub struct Shape {
     pub n_cols: usize,
 }
 
-/// The shapes that there are.
-pub const SHAPES: [Shape; 3] = [
+/// The shapes that there are, of the published configurations of Llama-2-7B, Llama-3.1-8B and Yi-34B.
+pub const SHAPES: [Shape; 7] = [
     Shape { name: "llama_7b_mlp_up", n_rows: 11008, n_cols: 4096 },
+    Shape { name: "llama_7b_embedding", n_rows: 32000, n_cols: 4096 },
     Shape { name: "llama_8b_attention_q", n_rows: 4096, n_cols: 4096 },
+    Shape { name: "llama_8b_mlp_up", n_rows: 14336, n_cols: 4096 },
+    Shape { name: "llama_8b_mlp_down", n_rows: 4096, n_cols: 14336 },
+    Shape { name: "yi_34b_attention_q", n_rows: 7168, n_cols: 7168 },
     Shape { name: "yi_34b_mlp_up", n_rows: 20480, n_cols: 7168 },
 ];
+
+/// The kernels that there are, in the order of the table.
+pub const KERNELS: [&str; 5] = ["classify", "moments", "row_dots", "all_pairs", "permuted_traces"];
 
 /// What a kernel did with one shape.
 #[derive(Clone, Debug, PartialEq)]
@@ -193,6 +213,10 @@ pub struct BenchReport {
     pub seed: u64,
     /// In the order asked for.
     pub devices: Vec<DeviceReport>,
+    /// Comparisons of whole models of noise.
+    pub models: Vec<ModelReport>,
+    /// Reading of a file.
+    pub io: Vec<IoLine>,
 }
 
 impl BenchReport {
@@ -203,6 +227,8 @@ impl BenchReport {
             .iter()
             .flat_map(|device| &device.lines)
             .any(|line| !matches!(line.outcome, Outcome::Measured { .. }))
+            || self.models.iter().any(|model| !model.is_right)
+            || self.io.iter().any(|line| !line.is_right())
     }
 }
 
@@ -225,5 +251,17 @@ pub fn run(devices: &[Device<'_>], options: &Options, progress: &dyn Fn(&str)) -
             }
         })
         .collect();
-    BenchReport { version: env!("CARGO_PKG_VERSION"), seed: options.seed, devices }
+    BenchReport { devices, ..empty_report(options.seed) }
+}
+
+/// A run that has measured nothing yet.
+#[must_use]
+pub fn empty_report(seed: u64) -> BenchReport {
+    BenchReport {
+        version: env!("CARGO_PKG_VERSION"),
+        seed,
+        devices: Vec::new(),
+        models: Vec::new(),
+        io: Vec::new(),
+    }
 }

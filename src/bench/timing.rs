@@ -13,6 +13,9 @@ const WARM_WINDOW: usize = 5;
 /// Coefficient of variation at which it is.
 const WARM_VARIATION: f64 = 0.02;
 
+/// Longest warm-up.
+const MAX_WARM_UP: Duration = Duration::from_secs(3);
+
 /// Longest warm-up, and longest line, in units of the line's time.
 const MAX_LINE_TIMES: u32 = 6;
 
@@ -28,7 +31,7 @@ pub(super) fn measure<E>(options: &Options, mut call: impl FnMut() -> Result<(),
         call()?;
         let elapsed = before.elapsed();
         warm.push(elapsed.as_secs_f64());
-        if is_steady(&warm) || start.elapsed() >= options.time_per_line {
+        if is_steady(&warm) || start.elapsed() >= MAX_WARM_UP.min(options.time_per_line * MAX_LINE_TIMES) {
             break calls_for(elapsed);
         }
     };
@@ -65,7 +68,7 @@ fn is_steady(samples: &[f64]) -> bool {
     variance.sqrt() < WARM_VARIATION * mean
 }
 
-fn summary(samples: &[f64]) -> Timing {
+pub(super) fn summary(samples: &[f64]) -> Timing {
     let median_s = median(samples);
     let deviations: Vec<f64> = samples.iter().map(|sample| (sample - median_s).abs()).collect();
     let third = samples.len() / 3;

@@ -3,8 +3,10 @@
 //! Recipes over byte ranges, never copies: a [`Part`](CanonicalPart) is a role, a name and a view.
 
 mod gain;
+mod layout;
 
 pub use gain::gain_of;
+pub use layout::laid_out_like;
 
 use crate::checkpoint::Checkpoint;
 use crate::roles::Part;
@@ -253,6 +255,7 @@ mod tests {
             config: None,
             vocabulary: None,
             notes: Vec::new(),
+            adapter: None,
         };
         let model = canonicalise(&checkpoint, &roles::assign(&checkpoint));
         assert!(model.parts.is_empty() && model.left_out.len() == names.len());

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Config, Note, json};
+use super::{Config, Note, Quantisation, json};
 use crate::source::Fault;
 
 /// No dimension or count of a published model comes near; a larger number is noted and dropped.
@@ -232,12 +232,19 @@ impl<'text> Facts<'text> {
             activation: self.text(ACTIVATION),
             flags: FLAGS.iter().filter_map(|key| Some(((*key).to_string(), self.flag(key)?))).collect(),
             alibi: is_alibi,
+            quantisation: self.quantisation(),
             model_type,
             hidden_size,
             n_heads,
             n_kv_heads,
             head_dim,
         }
+    }
+
+    /// What shapes do not say about quantised weights; what cannot be read is as if it were not there.
+    fn quantisation(&self) -> Quantisation {
+        let raw = ["quantization_config", "compression_config"].iter().find_map(|key| self.raw(key));
+        raw.and_then(|raw| Section::read(raw).ok()).map(|section| quantisation(&section)).unwrap_or_default()
     }
 
     fn architecture(&mut self) -> Option<String> {
@@ -274,6 +281,30 @@ impl<'text> Facts<'text> {
             // head_dim ≤ 2^32 is exact in f64; counting down keeps the float out of the integer
             Some(share) => floor_share(head_dim, share),
         }
+    }
+}
+
+/// Reads the text of a `quantize_config.json`, where old writers of GPTQ put what now stands in the config.
+pub(super) fn parse_quantisation(text: &str) -> Option<Quantisation> {
+    Section::read(text).ok().map(|section| quantisation(&section))
+}
+
+fn quantisation(section: &Section<'_>) -> Quantisation {
+    let text = |key: &str| {
+        let text = serde_json::from_str::<String>(section.raw(key)?).ok()?;
+        (text.len() <= MAX_TEXT_BYTES).then_some(text)
+    };
+    let number = |raw: &str| whole_number(raw).filter(|number| (1..=MAX_NUMBER).contains(number));
+    let block = || {
+        let [rows, cols] = serde_json::from_str::<[u64; 2]>(section.raw("weight_block_size")?).ok()?;
+        let is_usable = |n: u64| (1..=MAX_NUMBER).contains(&n);
+        (is_usable(rows) && is_usable(cols)).then_some([rows, cols])
+    };
+    Quantisation {
+        method: text("quant_method"),
+        group_size: section.raw("group_size").or_else(|| section.raw("q_group_size")).and_then(number),
+        block: block(),
+        is_gptq_v2: text("checkpoint_format").as_deref() == Some("gptq_v2"),
     }
 }
 

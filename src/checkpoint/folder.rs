@@ -11,15 +11,34 @@ const MAX_NAMES: usize = 100_000;
 /// Most names in a message.
 const MAX_SHOWN: usize = 8;
 
-const INDEX_SUFFIX: &str = ".safetensors.index.json";
 /// The names that loaders look for first.
 const MAIN_INDEX: &str = "model.safetensors.index.json";
-const MAIN_FILE: &str = "model.safetensors";
+/// Factors of an adapter, as PEFT names them.
+pub(super) const ADAPTER_FILE: &str = "adapter_model.safetensors";
+/// How an index of shards ends.
+const INDEX_SUFFIXES: [&str; 2] = [".safetensors.index.json", ".bin.index.json"];
 
+/// How files of `torch.save` end.
+const PICKLES: [&str; 4] = [".bin", ".pt", ".pth", ".ckpt"];
 /// Weights in formats that are not read.
-const OTHER_FORMATS: [&str; 8] = [".bin", ".pt", ".pth", ".ckpt", ".h5", ".onnx", ".msgpack", ".npz"];
+const OTHER_FORMATS: [&str; 4] = [".h5", ".onnx", ".msgpack", ".npz"];
 /// Files that end like weights and are none.
-const NOT_WEIGHTS: [&str; 4] = ["training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt"];
+const NOT_WEIGHTS: [&str; 5] =
+    ["training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scaler.pt"];
+
+fn is_beside_weights(name: &str) -> bool {
+    NOT_WEIGHTS.contains(&name) || name.starts_with("rng_state")
+}
+
+/// The files of one format, and what loaders look for first among them.
+struct Set<'a> {
+    what: &'static str,
+    indexes: &'a [String],
+    files: &'a [String],
+    main_index: &'static str,
+    main_files: &'static [&'static str],
+    end: &'static str,
+}
 
 /// The names in a folder that matter, sorted.
 #[derive(Clone, Debug)]
@@ -28,6 +47,8 @@ pub(super) struct Contents {
     pub indexes: Vec<String>,
     pub safetensors: Vec<String>,
     pub ggufs: Vec<String>,
+    pub pickle_indexes: Vec<String>,
+    pub pickles: Vec<String>,
     pub other_formats: Vec<String>,
     pub incomplete: Vec<String>,
     pub has_config: bool,
@@ -47,16 +68,19 @@ pub(super) fn list(place: &Arc<dyn Place>) -> Result<Contents, Error> {
     let mut contents = Contents::unlisted(place);
     for name in place.names()? {
         contents.is_empty = false;
-        let list = if name.ends_with(INDEX_SUFFIX) {
+        let list = if name.ends_with(INDEX_SUFFIXES[0]) {
             &mut contents.indexes
+        } else if name.ends_with(INDEX_SUFFIXES[1]) {
+            &mut contents.pickle_indexes
         } else if name.ends_with(".safetensors") {
             &mut contents.safetensors
         } else if name.ends_with(".gguf") {
             &mut contents.ggufs
         } else if name.ends_with(".incomplete") {
             &mut contents.incomplete
-        } else if OTHER_FORMATS.iter().any(|end| name.ends_with(end)) && !NOT_WEIGHTS.contains(&name.as_str())
-        {
+        } else if PICKLES.iter().any(|end| name.ends_with(end)) && !is_beside_weights(&name) {
+            &mut contents.pickles
+        } else if OTHER_FORMATS.iter().any(|end| name.ends_with(end)) {
             &mut contents.other_formats
         } else {
             contents.has_config |= name == "config.json";
@@ -71,6 +95,8 @@ pub(super) fn list(place: &Arc<dyn Place>) -> Result<Contents, Error> {
         &mut contents.indexes,
         &mut contents.safetensors,
         &mut contents.ggufs,
+        &mut contents.pickle_indexes,
+        &mut contents.pickles,
         &mut contents.other_formats,
         &mut contents.incomplete,
     ] {
@@ -81,12 +107,15 @@ pub(super) fn list(place: &Arc<dyn Place>) -> Result<Contents, Error> {
 
 /// Whether a path is named like an index of shards.
 pub(super) fn is_index(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(INDEX_SUFFIX))
+    path.file_name()
+        .map(|name| name.to_string_lossy())
+        .is_some_and(|name| INDEX_SUFFIXES.iter().any(|suffix| name.ends_with(suffix)))
 }
 
 /// Number of shards in a name like `model-00001-of-00003.safetensors`.
 pub(super) fn shard_of(path: &Path) -> Option<u32> {
-    let name = path.file_name()?.to_str()?.strip_suffix(".safetensors")?;
+    let name = path.file_name()?.to_str()?;
+    let name = name.strip_suffix(".safetensors").or_else(|| name.strip_suffix(".bin"))?;
     let (before, n_shards) = name.rsplit_once("-of-")?;
     let (_, shard) = before.rsplit_once('-')?;
     shard.parse::<u32>().ok()?;
@@ -101,6 +130,8 @@ impl Contents {
             indexes: Vec::new(),
             safetensors: Vec::new(),
             ggufs: Vec::new(),
+            pickle_indexes: Vec::new(),
+            pickles: Vec::new(),
             other_formats: Vec::new(),
             incomplete: Vec::new(),
             has_config: false,
@@ -108,18 +139,44 @@ impl Contents {
         }
     }
 
-    /// Which files are the weights, or why that cannot be told.
+    /// Which files are the weights, or why that cannot be told. Loaders prefer safetensors where there are any.
     pub(super) fn weights(&self) -> Result<Weights, Error> {
+        let safetensors = Set {
+            what: "safetensors",
+            indexes: &self.indexes,
+            files: &self.safetensors,
+            main_index: MAIN_INDEX,
+            main_files: &["model.safetensors", ADAPTER_FILE],
+            end: ".safetensors",
+        };
+        let pickles = Set {
+            what: "PyTorch",
+            indexes: &self.pickle_indexes,
+            files: &self.pickles,
+            main_index: "pytorch_model.bin.index.json",
+            main_files: &["pytorch_model.bin"],
+            end: ".bin",
+        };
+        for set in [safetensors, pickles] {
+            if let Some(weights) = self.of_set(&set)? {
+                return Ok(weights);
+            }
+        }
+        self.gguf()
+    }
+
+    /// The weights of one format; None where the folder has none.
+    fn of_set(&self, set: &Set<'_>) -> Result<Option<Weights>, Error> {
         let has = |names: &[String], wanted: &str| names.iter().any(|name| name == wanted);
-        let index = match self.indexes.as_slice() {
+        let index = match set.indexes {
             [] => None,
-            _ if has(&self.indexes, MAIN_INDEX) => Some(MAIN_INDEX),
+            _ if has(set.indexes, set.main_index) => Some(set.main_index),
             [one] => Some(one.as_str()),
-            _ => return Err(self.ambiguous("several indexes of shards", &self.indexes).into()),
+            _ => return Err(self.ambiguous("several indexes of shards", set.indexes).into()),
         };
         if let Some(index) = index {
-            let whole = index.replace(INDEX_SUFFIX, ".safetensors");
-            if has(&self.safetensors, &whole) {
+            let whole = index.replace(&format!("{}.index.json", set.end), set.end);
+            if has(set.files, &whole) {
                 let says = format!("both '{}' and '{}' are here", shown(&whole), shown(index));
                 return Err(Fault::new("IX-BOTH", says)
                     .in_file(&self.place.path())
@@ -131,18 +188,24 @@ impl Contents {
                     ))
                     .into());
             }
-            return Ok(Weights::Index(index.to_string()));
+            return Ok(Some(Weights::Index(index.to_string())));
         }
-        if has(&self.safetensors, MAIN_FILE) {
-            return Ok(Weights::Single(MAIN_FILE.to_string()));
+        if let Some(main) = set.main_files.iter().find(|main| has(set.files, main)) {
+            return Ok(Some(Weights::Single((*main).to_string())));
         }
-        match self.safetensors.as_slice() {
-            [] => self.gguf(),
-            [one] => Ok(Weights::Single(one.clone())),
+        match set.files {
+            [] => Ok(None),
+            [one] => Ok(Some(Weights::Single(one.clone()))),
             several => {
-                let mut fault = self.ambiguous("several safetensors files and no index", several);
+                let found = format!("several {} files and no index", set.what);
+                let mut fault = self.ambiguous(&found, several);
                 if several.iter().all(|name| shard_of(Path::new(name)).is_some()) {
-                    fault = fault.hint(format!("these are shards: fetch their index, {MAIN_INDEX}, too"));
+                    fault =
+                        fault.hint(format!("these are shards: fetch their index, {}, too", set.main_index));
+                } else if several.iter().all(|name| name.starts_with("consolidated.")) {
+                    fault = fault.hint(
+                        "each of these holds a slice of every matrix, which is not put together here; fetch the model in one piece",
+                    );
                 }
                 Err(fault.into())
             }
@@ -173,7 +236,7 @@ impl Contents {
     fn ambiguous(&self, found: &str, names: &[String]) -> Box<Fault> {
         Fault::new("DIR-AMBIGUOUS", format!("the folder holds {found}: {}", listed(names)))
             .in_file(&self.place.path())
-            .found_wanted(format!("{} files", names.len()), "model.safetensors, or an index of its shards")
+            .found_wanted(format!("{} files", names.len()), "one file of weights, or an index of its shards")
             .hint("name the file or index itself")
     }
 
@@ -190,8 +253,8 @@ impl Contents {
                 format!("the weights are in a format that is not read: {}", listed(&self.other_formats));
             return Fault::new("DIR-FORMAT", says)
                 .in_file(&self.place.path())
-                .found_wanted("other formats", "safetensors or GGUF")
-                .hint("convert them to safetensors with the tool that wrote them; pickles are never executed here")
+                .found_wanted("other formats", "safetensors, GGUF, or files of torch.save")
+                .hint("convert them to safetensors with the tool that wrote them")
                 .into();
         }
         let says = match (self.is_empty, self.has_config) {
@@ -215,9 +278,10 @@ impl Contents {
         }
         let unused: Vec<String> = match self.weights() {
             Ok(Weights::Single(used)) => {
-                self.safetensors.iter().filter(|name| **name != used).cloned().collect()
+                let all = self.safetensors.iter().chain(&self.pickle_indexes).chain(&self.pickles);
+                all.filter(|name| **name != used).cloned().collect()
             }
-            // the shards are compared with the index where it is read
+            // the files are compared with the index where it is read
             _ => Vec::new(),
         };
         let used_gguf = match self.weights() {

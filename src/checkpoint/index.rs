@@ -10,7 +10,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visi
 use serde_json::value::RawValue;
 
 use super::folder::{Contents, listed};
-use super::safetensors::{self, Admitted};
+use super::weights::{self, Admitted};
 use super::{Checkpoint, Error, Limits, Note, TensorEntry, json, sidecar};
 use crate::source::{Fault, Source, grouped, shown};
 
@@ -42,11 +42,14 @@ pub(super) fn open(
     let paths: Vec<PathBuf> = index.shards.iter().map(|name| contents.place.path_of(name)).collect();
     // headers of a model that lies far away come side by side
     let admitted: Vec<Result<Admitted, Error>> =
-        shards.par_iter().map(|shard| safetensors::admit(&**shard, limits)).collect();
+        shards.par_iter().map(|shard| weights::admit(shard, limits)).collect();
     let mut read = Read { files: Vec::new(), tensors: Vec::new(), notes: Vec::new() };
+    let mut format = "safetensors";
     for (file_idx, (shard, admitted)) in shards.into_iter().zip(admitted).enumerate() {
         let path = &paths[file_idx];
-        let Admitted { mut entries, notes } = admitted.map_err(|error| error.in_file(path))?;
+        let Admitted { format: of_shard, mut entries, notes } =
+            admitted.map_err(|error| error.in_file(path))?;
+        format = of_shard;
         entries.iter_mut().for_each(|entry| entry.file_idx = file_idx);
         read.tensors
             .try_reserve(entries.len())
@@ -63,13 +66,14 @@ pub(super) fn open(
     read.note_unlisted(&index, contents);
     Ok(Checkpoint {
         reference: String::new(),
-        format: "safetensors",
+        format,
         commit: None,
         files: read.files,
         tensors: read.tensors,
         config: None,
         vocabulary: None,
         notes: read.notes,
+        adapter: None,
     })
 }
 
@@ -177,13 +181,16 @@ impl Read {
 
     fn note_unlisted(&mut self, index: &Index, contents: &Contents) {
         let named: HashSet<&str> = index.shards.iter().map(String::as_str).collect();
-        let unlisted: Vec<String> =
-            contents.safetensors.iter().filter(|name| !named.contains(name.as_str())).cloned().collect();
+        let unlisted: Vec<String> = contents
+            .safetensors
+            .iter()
+            .chain(&contents.pickles)
+            .filter(|name| !named.contains(name.as_str()))
+            .cloned()
+            .collect();
         if !unlisted.is_empty() {
-            let says = format!(
-                "safetensors files that the index does not name were not read: {}",
-                listed(&unlisted)
-            );
+            let says =
+                format!("files of weights that the index does not name were not read: {}", listed(&unlisted));
             self.notes.push(Note { rule: "DIR-OTHER", says });
         }
     }

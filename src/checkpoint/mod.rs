@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::cast_possible_truncation)]
 
+mod adapter;
 mod config;
 mod duplicates;
 mod error;
@@ -10,14 +11,20 @@ mod folder;
 mod gguf;
 mod index;
 mod json;
+mod kept;
 mod open;
+mod pytorch;
+mod quantised;
 mod safetensors;
 mod sidecar;
 mod vocabulary;
+mod weights;
 
+pub use adapter::Adapter;
 pub use error::Error;
 pub use gguf::open_gguf;
-pub use open::{open, open_with};
+pub use open::{open, open_over, open_with};
+pub use quantised::Quantisation;
 
 use std::sync::Arc;
 
@@ -102,6 +109,8 @@ pub struct Config {
     pub flags: Vec<(String, bool)>,
     /// `position_embedding_type` or `alibi`: heads under ALiBi are never units.
     pub alibi: bool,
+    /// `quantization_config`.
+    pub quantisation: Quantisation,
 }
 
 /// Token strings with their ids, sorted by string; ids may be sparse, and no array is ever sized by an id.
@@ -127,7 +136,7 @@ pub struct Note {
 pub struct Checkpoint {
     /// What the user wrote.
     pub reference: String,
-    /// `safetensors`, `gguf`.
+    /// `safetensors`, `gguf`, `pytorch`, ….
     pub format: &'static str,
     /// Commit of a Hub snapshot.
     pub commit: Option<String>,
@@ -141,6 +150,8 @@ pub struct Checkpoint {
     pub vocabulary: Option<Vocabulary>,
     /// Accepted oddities.
     pub notes: Vec<Note>,
+    /// The adapter that the tensors hold, where the reference is one.
+    pub adapter: Option<Adapter>,
 }
 
 impl Checkpoint {
@@ -179,7 +190,7 @@ impl Default for Limits {
             max_header_bytes: 64 << 20,
             max_tensors: 1_000_000,
             links: Links::Inside,
-            network: Network::Allowed,
+            network: Network::Forbidden,
         }
     }
 }

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::folder::{self, Contents};
-use super::safetensors::{self, Admitted};
-use super::{Checkpoint, Config, Error, Limits, Note, gguf, index, sidecar};
-use crate::source::{Access, Found, Place, Source, resolve};
+use super::weights::{self, Admitted};
+use super::{
+    Checkpoint, Config, Error, Limits, Note, Quantisation, adapter, gguf, index, quantised, sidecar,
+};
+use crate::source::{Access, Found, Network, Place, Source, resolve};
 
 /// Opens a file, folder, index or model id and validates everything but the values.
 ///
@@ -14,6 +16,26 @@ use crate::source::{Access, Found, Place, Source, resolve};
 /// The first rule that is broken, with file, tensor, byte, found, wanted and a hint.
 pub fn open(reference: &str, limits: &Limits) -> Result<Checkpoint, Error> {
     open_with(reference, limits, &Access::from_environment(limits.links, limits.network))
+}
+
+/// As [`open`]; an adapter is laid over `base`, or else over the model that it names, if that is in the local Hub cache.
+/// Without any, the changes that it makes are its tensors ([`Adapter::is_delta`](super::Adapter::is_delta)).
+///
+/// # Errors
+/// As [`open`], of the adapter or of its base.
+pub fn open_over(reference: &str, base: Option<&str>, limits: &Limits) -> Result<Checkpoint, Error> {
+    let access = Access::from_environment(limits.links, limits.network);
+    let checkpoint = open_with(reference, limits, &access)?;
+    let Some(adapter) = checkpoint.adapter.clone() else { return Ok(checkpoint) };
+    // what an adapter names is another's text: looked up in the cache, never as a path and never in the network
+    let cached = Access { network: Network::Forbidden, ..access.clone() };
+    let named = adapter.base.as_ref().map(|name| format!("hf://{name}"));
+    let base = match (base, named) {
+        (Some(base), _) => Some(open_with(base, limits, &access)?),
+        (None, Some(named)) if resolve(&named, &cached).is_ok() => Some(open_with(&named, limits, &cached)?),
+        _ => None,
+    };
+    adapter::lay_over(checkpoint, adapter, base)
 }
 
 /// As [`open`], with cache, links and network named by the caller.
@@ -73,17 +95,18 @@ fn open_file(
 
 /// A checkpoint of one file, without config or vocabulary yet.
 fn single(path: &Path, file: Arc<dyn Source>, limits: &Limits) -> Result<Checkpoint, Error> {
-    let Admitted { entries, notes } =
-        safetensors::admit(&*file, limits).map_err(|error| error.in_file(path))?;
+    let Admitted { format, entries, notes } =
+        weights::admit(&file, limits).map_err(|error| error.in_file(path))?;
     Ok(Checkpoint {
         reference: String::new(),
-        format: "safetensors",
+        format,
         commit: None,
         files: vec![file],
         tensors: entries,
         config: None,
         vocabulary: None,
         notes,
+        adapter: None,
     })
 }
 
@@ -94,12 +117,25 @@ fn finish(mut checkpoint: Checkpoint, reference: &str, contents: &Contents) -> R
     let is_whole = checkpoint.format == gguf::FORMAT;
     if !is_whole {
         checkpoint.config = sidecar::config(&*contents.place, &mut checkpoint.notes)?;
-        checkpoint.vocabulary = sidecar::vocabulary(&*contents.place, &mut checkpoint.notes)?;
     }
     if let Some(config) = &mut checkpoint.config {
         let who = if is_whole { "the metadata" } else { "config.json" };
         compare_with_shapes(who, config, &checkpoint.tensors, &mut checkpoint.notes);
     }
+    if is_whole {
+        return Ok(checkpoint);
+    }
+    if let Some(config) = &mut checkpoint.config
+        && config.quantisation == Quantisation::default()
+        && checkpoint.tensors.iter().any(|tensor| tensor.name.ends_with(".qweight"))
+    {
+        config.quantisation = sidecar::quantisation(&*contents.place)?;
+    }
+    quantised::decode_groups(&mut checkpoint);
+    if checkpoint.files.iter().any(|file| file.name() == folder::ADAPTER_FILE) {
+        checkpoint.adapter = sidecar::adapter(&*contents.place)?;
+    }
+    checkpoint.vocabulary = sidecar::vocabulary(&*contents.place, &mut checkpoint.notes)?;
     Ok(checkpoint)
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Config, Error, Note, Vocabulary, config, json, vocabulary};
+use super::{Adapter, Config, Error, Note, Quantisation, Vocabulary, config, json, vocabulary};
 use crate::source::{Fault, Place, Source, grouped};
 
 /// Longest config that is read; published ones stay below 1 MB.
@@ -51,6 +51,27 @@ pub(super) fn config(place: &dyn Place, notes: &mut Vec<Note>) -> Result<Option<
     let text = read_text(&path, &*file, MAX_CONFIG_BYTES, "CT-CONFIG")?;
     let config = config::parse(&text, notes).map_err(|fault| fault.in_file(&path))?;
     Ok(Some(config))
+}
+
+/// Where old writers of GPTQ put what now stands in the config.
+pub(super) fn quantisation(place: &dyn Place) -> Result<Quantisation, Error> {
+    let name = "quantize_config.json";
+    if !place.has(name)? {
+        return Ok(Quantisation::default());
+    }
+    let text = read_text(&place.path_of(name), &*place.open(name)?, MAX_CONFIG_BYTES, "CT-CONFIG")?;
+    Ok(config::parse_quantisation(&text).unwrap_or_default())
+}
+
+/// The config of an adapter, beside its factors.
+pub(super) fn adapter(place: &dyn Place) -> Result<Option<Adapter>, Error> {
+    let name = "adapter_config.json";
+    if !place.has(name)? {
+        return Ok(None);
+    }
+    let path = place.path_of(name);
+    let text = read_text(&path, &*place.open(name)?, MAX_CONFIG_BYTES, "AD-CONFIG")?;
+    Ok(Some(super::adapter::parse(&text).map_err(|fault| fault.in_file(&path))?))
 }
 
 /// The vocabulary beside the weights, if there is one: `tokenizer.json`, `vocab.json` or `vocab.txt`.

@@ -33,6 +33,8 @@ Examples:
   cognate evaluate pairs.jsonl
   cognate evaluate families/manifest.jsonl --resume done.jsonl --format json -o evaluation.json
   cognate evaluate pairs.jsonl --effort quick --format markdown
+  cognate evaluate --attacks base other --seeds 1 --keep disguised
+  cognate evaluate families/manifest.jsonl --fit data --map-version 2
 
 A line of the manifest is a labelled pair or a model with its family (docs/evaluate.md):
   {\"left\": \"a\", \"right\": \"b\", \"label\": \"independent\", \"family_left\": \"A\", \"family_right\": \"B\"}
@@ -40,11 +42,27 @@ A line of the manifest is a labelled pair or a model with its family (docs/evalu
 
 A pair that fails stops nothing; the exit code is the first that applies to any of them.";
 
+const MATRIX_EXAMPLES: &str = "\
+Examples:
+  cognate matrix base tuned other
+  cognate matrix zoo                             every subfolder is a model
+  cognate matrix zoo --format csv -o pairs.csv
+  cognate matrix zoo --format newick             average linkage on 1 - likelihood";
+
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   cognate inspect zoo/base
   cognate inspect model.safetensors --header-only
   cognate inspect zoo/base --format json | jq .roles";
+
+const CONVERT_EXAMPLES: &str = "\
+Examples:
+  cognate convert-weights ./model-gptq plain.safetensors
+  cognate convert-weights org/name plain.safetensors --dtype bf16
+  cognate convert-weights ./adapter merged.safetensors --base org/name
+
+Exit codes: 0 written; 2 usage, or the output is an input; 3 input unreadable or output not writable;
+4 weights that cannot be decoded; 130, 143 interrupted, and nothing is left behind.";
 
 const DEVICES_EXAMPLES: &str = "\
 Examples:
@@ -54,7 +72,10 @@ Examples:
 const BENCH_EXAMPLES: &str = "\
 Examples:
   cognate bench                                  the CPU and every real GPU
-  cognate bench --device cpu --seconds 0.2
+  cognate bench --device cpu --seconds 0.2 --svg roofline.svg
+  cognate bench --io model.safetensors           reading, cold and warm
+  cognate bench --model 7b                       a whole comparison, without its files
+  cognate bench --format json > before.json && cognate bench --baseline before.json
   cognate bench --device llvmpipe --shapes llama_8b_attention_q --format json";
 
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -117,9 +138,15 @@ pub(super) enum Verb {
     /// Accuracy, calibration and cost on labelled pairs
     #[command(after_help = EVALUATE_EXAMPLES)]
     Evaluate(Box<Evaluate>),
+    /// Every pair of some models: likelihoods, verdicts, a tree of who is near whom
+    #[command(after_help = MATRIX_EXAMPLES)]
+    Matrix(Box<Matrix>),
     /// Show one model: format, family, roles, element types, NaN and Inf
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(Inspect),
+    /// Write a model as plain safetensors: decoded, fused tensors cut, canonical names
+    #[command(after_help = CONVERT_EXAMPLES)]
+    ConvertWeights(ConvertWeights),
     /// List what this machine can compute on
     #[command(after_help = DEVICES_EXAMPLES)]
     Devices(Devices),
@@ -139,10 +166,13 @@ impl Verb {
     pub(super) fn schema_version(&self) -> &'static str {
         match self {
             Verb::Evaluate(_) => wire::EVALUATE_VERSION,
+            Verb::Matrix(_) => wire::MATRIX_VERSION,
             Verb::Inspect(_) => wire::INSPECT_VERSION,
             Verb::Devices(_) => wire::DEVICES_VERSION,
             Verb::Bench(_) => wire::BENCH_VERSION,
-            Verb::Compare(_) | Verb::Completions(_) | Verb::Schema(_) => wire::COMPARE_VERSION,
+            Verb::Compare(_) | Verb::ConvertWeights(_) | Verb::Completions(_) | Verb::Schema(_) => {
+                wire::COMPARE_VERSION
+            }
         }
     }
 }
@@ -208,7 +238,20 @@ pub(super) struct Compare {
 #[derive(Debug, Args)]
 pub(super) struct Evaluate {
     /// Labelled pairs, or models with their families: a JSON object per line; references are looked for beside it first
-    pub(super) manifest: PathBuf,
+    #[arg(required_unless_present = "attacks")]
+    pub(super) manifest: Option<PathBuf>,
+    /// Transform these models in eighteen ways and say which verdicts flip (docs/attacks.md); several are taken as independent
+    #[arg(long, value_name = "MODEL", num_args = 1.., conflicts_with_all = ["manifest", "resume"])]
+    pub(super) attacks: Vec<String>,
+    /// Seeds of each transform
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "attacks", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(super) seeds: u64,
+    /// Only these transforms, by code (T7) or name (noise-0.1)
+    #[arg(long, value_name = "TRANSFORM,…", value_delimiter = ',', requires = "attacks")]
+    pub(super) transforms: Vec<String>,
+    /// Leave the transformed models in this folder
+    #[arg(long, value_name = "DIR", requires = "attacks")]
+    pub(super) keep: Option<PathBuf>,
     /// Form of the result
     #[arg(long, default_value = "table", env = "COGNATE_FORMAT", hide_env_values = true)]
     pub(super) format: EvaluateFormat,
@@ -224,6 +267,21 @@ pub(super) struct Evaluate {
     /// Seed that splits families into fit and test where the manifest does not
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(super) split_seed: u64,
+    /// all: also the methods of others on the same pairs, in one table
+    #[arg(long, value_name = "WHICH", default_value = "ours", conflicts_with = "attacks")]
+    pub(super) methods: Methods,
+    /// Also compare so many models with themselves in a random order of units: the exact null of p
+    #[arg(long, value_name = "N", conflicts_with = "attacks")]
+    pub(super) null: Option<usize>,
+    /// Also write one page for a browser: no network, no script
+    #[arg(long, value_name = "FILE", conflicts_with = "attacks")]
+    pub(super) html: Option<PathBuf>,
+    /// Fit the likelihood map and measure the controls: writes likelihood.json and controls.json into this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "attacks")]
+    pub(super) fit: Option<PathBuf>,
+    /// Version that the fitted files carry
+    #[arg(long, value_name = "VERSION", default_value = "unnamed", requires = "fit")]
+    pub(super) map_version: String,
     /// Pairs compared at a time on the CPU [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) jobs: Option<u16>,
@@ -243,6 +301,66 @@ pub(super) struct Evaluate {
     pub(super) backend: BackendArgs,
     #[command(flatten)]
     pub(super) reading: Reading,
+}
+
+impl Evaluate {
+    /// The manifest; empty where models are attacked instead.
+    pub(super) fn manifest(&self) -> &std::path::Path {
+        self.manifest.as_deref().unwrap_or_else(|| std::path::Path::new(""))
+    }
+}
+
+/// Which methods an evaluation runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Methods {
+    Ours,
+    All,
+}
+
+/// `cognate matrix`.
+#[derive(Debug, Args)]
+pub(super) struct Matrix {
+    /// Models, or one folder whose subfolders are models
+    #[arg(required = true, value_name = "MODEL")]
+    pub(super) models: Vec<String>,
+    /// Form of the result
+    #[arg(long, default_value = "table", env = "COGNATE_FORMAT", hide_env_values = true)]
+    pub(super) format: MatrixFormat,
+    /// Write the result to a file, whole or not at all
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Pairs compared at a time on the CPU [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) jobs: Option<u16>,
+    /// How deep to look
+    #[arg(long, default_value = "standard", env = "COGNATE_EFFORT", hide_env_values = true)]
+    pub(super) effort: EffortWord,
+    /// Seed of all random draws
+    #[arg(long, default_value_t = 0, env = "COGNATE_SEED", hide_env_values = true)]
+    pub(super) seed: u64,
+    /// Prior probability of shared weights, between 0 and 1
+    #[arg(long, default_value_t = 0.5, value_parser = probability, env = "COGNATE_PRIOR", hide_env_values = true)]
+    pub(super) prior: f64,
+    /// Exit code 0 even if tensors had to be skipped
+    #[arg(long, env = "COGNATE_ALLOW_PARTIAL", hide_env_values = true)]
+    pub(super) allow_partial: bool,
+    #[command(flatten)]
+    pub(super) backend: BackendArgs,
+    #[command(flatten)]
+    pub(super) reading: Reading,
+}
+
+/// Form of a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum MatrixFormat {
+    /// Plain text for people
+    Table,
+    /// One document
+    Json,
+    /// A row per pair, for spreadsheets
+    Csv,
+    /// Average linkage on 1 − likelihood
+    Newick,
 }
 
 /// Form of an evaluation.
@@ -279,6 +397,9 @@ pub(super) struct Reading {
     /// Most tensors of a file
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_tensors, env = "COGNATE_MAX_TENSORS", hide_env_values = true)]
     pub(super) max_tensors: usize,
+    /// The model under an adapter [default: the one it names, from the local Hub cache]
+    #[arg(long, value_name = "MODEL", env = "COGNATE_BASE", hide_env_values = true)]
+    pub(super) base: Option<String>,
     /// Follow links that lead out of the model's folder
     #[arg(long, env = "COGNATE_FOLLOW_SYMLINKS_OUTSIDE", hide_env_values = true)]
     pub(super) follow_symlinks_outside: bool,
@@ -317,6 +438,42 @@ pub(super) struct Inspect {
     pub(super) reading: Reading,
 }
 
+/// `cognate convert-weights`.
+#[derive(Debug, Args)]
+pub(super) struct ConvertWeights {
+    /// Folder, file, index, adapter folder, or org/name[@revision] of the local Hub cache
+    pub(super) model: String,
+    /// The file to write, whole or not at all
+    #[arg(value_name = "OUT.safetensors")]
+    pub(super) output: PathBuf,
+    /// Element type of every weight [default: as stored, f32 where that was packed]
+    #[arg(long, value_name = "TYPE", env = "COGNATE_DTYPE", hide_env_values = true)]
+    pub(super) dtype: Option<DtypeWord>,
+    /// Leave out weights that cannot be decoded instead of refusing
+    #[arg(long, env = "COGNATE_ALLOW_PARTIAL", hide_env_values = true)]
+    pub(super) allow_partial: bool,
+    #[command(flatten)]
+    pub(super) reading: Reading,
+}
+
+/// Element types that can be written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum DtypeWord {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl From<DtypeWord> for crate::tensor::Dtype {
+    fn from(word: DtypeWord) -> crate::tensor::Dtype {
+        match word {
+            DtypeWord::F32 => crate::tensor::Dtype::F32,
+            DtypeWord::F16 => crate::tensor::Dtype::F16,
+            DtypeWord::Bf16 => crate::tensor::Dtype::Bf16,
+        }
+    }
+}
+
 /// `cognate devices`.
 #[derive(Debug, Args)]
 pub(super) struct Devices {
@@ -330,13 +487,43 @@ pub(super) struct Devices {
 pub(super) struct Bench {
     /// Form of the result
     #[arg(long, default_value = "table", env = "COGNATE_FORMAT", hide_env_values = true)]
-    pub(super) format: ShortFormat,
+    pub(super) format: BenchFormat,
     /// cpu, all, or what --gpu takes; all leaves software adapters out
     #[arg(long, default_value = "all")]
     pub(super) device: String,
     /// Shapes to measure [default: all]
     #[arg(long, value_name = "SHAPE,…", value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(crate::bench::SHAPES.map(|shape| shape.name)))]
     pub(super) shapes: Vec<String>,
+    /// Kernels to measure [default: all]
+    #[arg(long, value_name = "KERNEL,…", value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(crate::bench::KERNELS))]
+    pub(super) kernels: Vec<String>,
+    /// Rows of all_pairs, at most those of the shape [default: as many as take a moment]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) rows: Option<u32>,
+    /// Measure reading this file instead: cold and warm, 1 to N threads, with S0 and S1 on top
+    #[arg(long, value_name = "FILE")]
+    pub(super) io: Option<PathBuf>,
+    /// Compare two seeded models of these shapes instead, made in the process; cpu where no device is named
+    #[arg(long, value_name = "SIZE", value_parser = clap::builder::PossibleValuesParser::new(crate::bench::MODELS.map(|model| model.name)))]
+    pub(super) model: Option<String>,
+    /// How deep to compare them
+    #[arg(long, default_value = "standard", requires = "model")]
+    pub(super) effort: EffortWord,
+    /// Only bit equality and plain sums of them
+    #[arg(long, requires = "model", conflicts_with = "effort")]
+    pub(super) plain: bool,
+    /// Speed of their source in GB/s [default: as fast as noise is made]
+    #[arg(long, value_name = "RATE", requires = "model", value_parser = positive_rate)]
+    pub(super) source_gb_per_s: Option<f64>,
+    /// Hold the run against an earlier one (--format json); exit code 1 if a line lost more than --tolerance
+    #[arg(long, value_name = "FILE")]
+    pub(super) baseline: Option<PathBuf>,
+    /// Share of its rate that a line may lose
+    #[arg(long, default_value_t = 0.1, requires = "baseline", value_parser = share)]
+    pub(super) tolerance: f64,
+    /// Draw the roofline of every device into this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["io", "model"])]
+    pub(super) svg: Option<PathBuf>,
     /// Time per line of the table
     #[arg(long, default_value_t = 0.5, value_parser = positive_seconds)]
     pub(super) seconds: f64,
@@ -362,7 +549,10 @@ pub(super) struct Schema {
 pub(super) enum SchemaVerb {
     Compare,
     Evaluate,
+    /// Of `evaluate --attacks`
+    Attacks,
     Inspect,
+    Matrix,
     Devices,
     Bench,
 }
@@ -373,6 +563,8 @@ impl SchemaVerb {
         match self {
             SchemaVerb::Compare => "compare",
             SchemaVerb::Evaluate => "evaluate",
+            SchemaVerb::Attacks => "attacks",
+            SchemaVerb::Matrix => "matrix",
             SchemaVerb::Inspect => "inspect",
             SchemaVerb::Devices => "devices",
             SchemaVerb::Bench => "bench",
@@ -400,6 +592,17 @@ pub(super) enum ShortFormat {
     Table,
     /// One document
     Json,
+}
+
+/// Form of a bench.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum BenchFormat {
+    /// Plain text for people
+    Table,
+    /// One document
+    Json,
+    /// For comments and job summaries
+    Markdown,
 }
 
 /// When to do something.
@@ -494,6 +697,20 @@ fn probability(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
         _ => Err("must be a number between 0 and 1, both excluded".to_owned()),
+    }
+}
+
+fn positive_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (1e-6..=1e6).contains(&value) => Ok(value),
+        _ => Err("must be a number of GB/s from 1e-6 to 1e6".to_owned()),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..1.0).contains(&value) => Ok(value),
+        _ => Err("must be a number from 0 to below 1".to_owned()),
     }
 }
 

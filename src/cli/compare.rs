@@ -27,8 +27,12 @@ pub(super) struct Done {
 
 /// Runs the verb.
 pub(super) fn run(args: &Compare, screen: &Screen) -> Result<u8, Box<Failure>> {
-    let inputs =
-        [args.left.as_deref().map(Path::new), args.right.as_deref().map(Path::new), args.pairs.as_deref()];
+    let inputs = [
+        args.left.as_deref().map(Path::new),
+        args.right.as_deref().map(Path::new),
+        args.reading.base.as_deref().map(Path::new),
+        args.pairs.as_deref(),
+    ];
     let inputs: Vec<&Path> = inputs.into_iter().flatten().collect();
     let mut sink = Sink::open(args.output.as_deref(), &inputs)?;
     if let Some(list) = &args.pairs {
@@ -60,7 +64,8 @@ pub(super) fn one(
     panics::caught(|| {
         let limits = args.reading.limits();
         let open = |reference: &str| {
-            checkpoint::open(reference, &limits).map_err(|error| failure::of_checkpoint(&error))
+            checkpoint::open_over(reference, args.reading.base.as_deref(), &limits)
+                .map_err(|error| failure::of_checkpoint(&error))
         };
         let (left, right) = (open(left)?, open(right)?);
         let comparison = measured(&left, &right, args, chosen, screen)?;

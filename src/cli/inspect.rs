@@ -20,7 +20,7 @@ const MOST_COUNTED_BYTES: u64 = 2 << 30;
 
 /// Runs the verb.
 pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
-    let checkpoint = checkpoint::open(&args.model, &args.reading.limits())
+    let checkpoint = checkpoint::open_over(&args.model, args.reading.base.as_deref(), &args.reading.limits())
         .map_err(|error| failure::of_checkpoint(&error))?;
     let roles = roles::assign(&checkpoint);
     let facts = compare::model_facts(&checkpoint, &roles);
@@ -52,6 +52,8 @@ fn unread(args: &Args, checkpoint: &Checkpoint) -> Option<String> {
     let size_bytes = checkpoint.size_bytes();
     if args.header_only {
         Some("--header-only".to_owned())
+    } else if checkpoint.files.iter().any(|file| file.is_remote()) && !args.all_values {
+        Some("they lie behind the network; --all-values counts them".to_owned())
     } else if size_bytes > MOST_COUNTED_BYTES && !args.all_values {
         Some(format!(
             "{} are more than a second's reading; --all-values counts them",

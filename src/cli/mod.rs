@@ -4,16 +4,21 @@ mod args;
 mod backend;
 mod bench;
 mod compare;
+mod convert_weights;
 mod devices;
 mod evaluate;
 mod exit;
 mod failure;
 mod gate;
 mod inspect;
+mod many;
+mod matrix;
 mod models;
+mod new_file;
 mod output;
 mod pairs;
 mod panics;
+mod process;
 mod progress;
 mod screen;
 mod signals;
@@ -61,7 +66,9 @@ fn dispatch(cli: &Cli, screen: &Screen) -> Result<u8, Box<Failure>> {
     match &cli.verb {
         Verb::Compare(args) => compare::run(args, screen),
         Verb::Evaluate(args) => evaluate::run(args, screen),
+        Verb::Matrix(args) => matrix::run(args, screen),
         Verb::Inspect(args) => inspect::run(args, screen),
+        Verb::ConvertWeights(args) => convert_weights::run(args, screen),
         Verb::Devices(args) => devices::run(args, screen),
         Verb::Bench(args) => bench::run(args, screen),
         Verb::Schema(args) => {

@@ -1,9 +1,9 @@
 //! Where a result goes: stdout, or a file that appears whole or not at all.
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use super::new_file::{NewFile, folder_of};
 use super::{exit, failure};
 use crate::report::wire::Failure;
 
@@ -34,10 +34,7 @@ impl Sink {
     /// a model, is a link, or its folder is missing.
     pub(super) fn open(path: Option<&Path>, inputs: &[&Path]) -> Result<Sink, Box<Failure>> {
         let Some(path) = path else { return Ok(Sink::stdout()) };
-        refuse_inputs(path, inputs)?;
-        if !folder_of(path).is_dir() {
-            return Err(unwritable(path, "its folder does not exist"));
-        }
+        refuse(path, inputs)?;
         Ok(Sink::File { path: path.to_owned(), text: String::new() })
     }
 
@@ -68,10 +65,23 @@ impl Sink {
         match self {
             Sink::Stdout { .. } => Ok(()),
             Sink::File { path, text } => {
-                replace(&path, text.as_bytes()).map_err(|error| unwritable(&path, &error.to_string()))
+                let written = NewFile::create(&path).and_then(|mut file| {
+                    file.write(text.as_bytes())?;
+                    file.finish()
+                });
+                written.map_err(|error| unwritable(&path, &error.to_string()))
             }
         }
     }
+}
+
+/// Refuses an output that cannot be written, or that would destroy an input.
+pub(super) fn refuse(path: &Path, inputs: &[&Path]) -> Result<(), Box<Failure>> {
+    refuse_inputs(path, inputs)?;
+    if !folder_of(path).is_dir() {
+        return Err(unwritable(path, "its folder does not exist"));
+    }
+    Ok(())
 }
 
 /// An output must not destroy what it reports on.
@@ -99,52 +109,8 @@ fn refuse_inputs(output: &Path, inputs: &[&Path]) -> Result<(), Box<Failure>> {
     Ok(())
 }
 
-/// Temporary file beside the target, write, sync, rename, sync the folder: an old file stays whole until then.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if fs::metadata(path).is_ok_and(|facts| !facts.is_file()) {
-        // a device or a pipe is written to, never replaced
-        let mut device = OpenOptions::new().write(true).open(path)?;
-        device.write_all(bytes)?;
-        return device.flush();
-    }
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = folder_of(path).join(name);
-    let written = write_new(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // the first error is the one to report
-        let _ = fs::remove_file(&temporary);
-    }
-    written?;
-    sync_folder(folder_of(path))
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.write_all(bytes)?;
-    file.flush()?;
-    file.sync_all()
-}
-
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-fn unwritable(path: &Path, cause: &str) -> Box<Failure> {
+/// The failure of an output that cannot be written.
+pub(super) fn unwritable(path: &Path, cause: &str) -> Box<Failure> {
     Box::new(Failure {
         code: "OUTPUT".to_owned(),
         exit_code: exit::INPUT,

@@ -51,6 +51,19 @@ pub struct Power {
     pub at: String,
 }
 
+/// Independent families that were held against each other when the likelihood map was made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Support {
+    /// Families.
+    pub n_families: usize,
+    /// Of these, accused of sharing weights.
+    pub n_wrong: usize,
+    /// How often a family never seen may be accused: upper bound at 95 %, by family.
+    pub bound: f64,
+    /// Too few families: the map is provisional.
+    pub is_provisional: bool,
+}
+
 /// Share per component, `embeddings`, `attention`, `mlp`, `norms`, `other`, in that order where present.
 pub type ByComponent = Vec<(String, f64)>;
 
@@ -86,6 +99,8 @@ pub struct Weights {
     pub strength: Option<f64>,
     /// Prior probability.
     pub prior: f64,
+    /// What the likelihood rests on, and may not exceed.
+    pub support: Support,
     /// Combined p of the exact trace tests.
     pub log10_p: Option<f64>,
     /// The smallest value that these tests could have given.

@@ -9,7 +9,7 @@ use super::stages::PlainStage;
 use super::*;
 use crate::align::Alignment;
 use crate::canonical::{Group, LeftOut};
-use crate::evidence::{ALPHA, Likelihood, MAP_VERSION, agrees};
+use crate::evidence::{ALPHA, Likelihood, LikelihoodMap, agrees};
 use crate::measure::plain;
 use crate::reductions::PairMoments;
 use crate::roles::Component;
@@ -57,6 +57,7 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
         }),
         strength: (!selective && tested).then_some(found.likelihood.strength),
         prior: found.options.prior,
+        support: support(),
         log10_p: tested.then(|| log10(trace.ln_p)),
         log10_p_floor: tested.then(|| log10(trace.ln_p_floor)),
         z: tested.then_some(trace.z),
@@ -88,7 +89,7 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
         tool: Tool {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             method_version: METHOD_VERSION.to_owned(),
-            map_version: MAP_VERSION.to_owned(),
+            map_version: LikelihoodMap::shipped().version.clone(),
             seed: found.options.seed,
             effort: found.options.effort.name().to_owned(),
             selective: found
@@ -97,6 +98,17 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
                 .as_ref()
                 .map(|only| only.iter().map(|statistic| statistic.name().to_owned()).collect()),
         },
+    }
+}
+
+/// What the likelihood rests on.
+fn support() -> Support {
+    let map = LikelihoodMap::shipped();
+    Support {
+        n_families: map.families,
+        n_wrong: map.families_wrong,
+        bound: map.false_positive_bound,
+        is_provisional: map.is_provisional(),
     }
 }
 

@@ -187,6 +187,12 @@ pub fn compare(
     if left.tensors.is_empty() || right.tensors.is_empty() {
         return Err(Error::NothingComparable(describe::without_tensors(left, right)));
     }
+    let is_delta = |side: &Checkpoint| side.adapter.as_ref().is_some_and(|adapter| adapter.is_delta);
+    let is_delta_pair = is_delta(left) && is_delta(right);
+    if is_delta(left) != is_delta(right) {
+        let says = "one side is an adapter without its base, and changes of weights are no weights: name the base with --base";
+        return Err(Error::NothingComparable(says.into()));
+    }
     let meter = ReadMeter::default();
     let mut clock = clock::Clock::start(&meter);
     let roles = (roles::assign(left), roles::assign(right));
@@ -198,8 +204,8 @@ pub fn compare(
         &described(&headers.1, right, &pair.roles.1),
     );
     let alignment = align(backend, &mut pair, options, &meter, &mut clock)?;
-    let plain = stages::plain(backend, &pair, &alignment, options, &meter, &mut clock, progress)?;
     let traced = stages::trace(backend, &pair, &alignment, options, &meter, &mut clock, progress)?;
+    let plain = stages::plain(backend, &pair, (&alignment, &traced), options, &meter, &mut clock, progress)?;
     let plain = plain.or_sampled(&traced);
     let requantised = stages::requantised(&pair, &alignment, &plain, options, &meter, &mut clock)?;
     let agreements = stages::agreements(backend, &pair, &alignment, &traced, options, &meter, &mut clock)?;
@@ -239,6 +245,7 @@ pub fn compare(
         constants: plain.trained_constants(&pair, &alignment),
         median_cosine: plain.median_cosine(&pair, &alignment),
         is_unknown_graph: traced.is_unknown_graph(),
+        is_delta_pair,
     };
     let decision = verdict::weights::decide(&facts);
     let inherited = inherit::inherited(&pair, &alignment, &plain, &facts, &decision, &probed);
@@ -309,7 +316,10 @@ fn align(
     flop = 0;
     for component in components {
         let same_layers = left.layers(component) == right.layers(component);
-        if same_layers && !options.wants(Statistic::Trace) && !options.wants(Statistic::Agreement) {
+        // a sketch of every layer would be most of what a quick run reads
+        let looks = options.effort != Effort::Quick
+            && (options.wants(Statistic::Trace) || options.wants(Statistic::Agreement));
+        if same_layers && !looks {
             let layers = right.layers(component);
             layer_map.left_of.extend(LayerMap::identity(component, &layers, &layers).left_of);
             continue;
@@ -342,10 +352,46 @@ fn name_parts(
     meter: &ReadMeter,
     flop: &mut u64,
 ) -> Result<f64, Error> {
-    let adoption = identify::adopt_roles(backend, named.0, nameless, options.seed, meter)?;
+    let adopt = |mut model: CanonicalModel| {
+        let adoption = identify::adopt_roles(backend, named.0, &mut model, options.seed, meter)?;
+        Ok::<_, Error>((model, adoption))
+    };
+    // fused and transposed tensors are tried as the named model cuts them, then as they lie: two ways that are paid for
+    let as_it_lies = nameless.clone();
+    let (mut adoption, mut other_layout) = match canonical::laid_out_like(&as_it_lies, named.0) {
+        None => {
+            let (model, adoption) = adopt(as_it_lies)?;
+            *nameless = model;
+            (adoption, None)
+        }
+        Some(cut) => {
+            let ((first, adoption), (second, other)) = (adopt(cut)?, adopt(as_it_lies)?);
+            let (best, rest) = if adoption.n_by_data >= other.n_by_data {
+                ((first, adoption), second)
+            } else {
+                ((second, other), first)
+            };
+            *nameless = best.0;
+            (best.1, Some(rest))
+        }
+    };
+    if other_layout.is_some() {
+        adoption.ln_tried += std::f64::consts::LN_2;
+    }
     if adoption.is_mostly_by_order() && options.effort != Effort::Quick && options.only.is_none() {
-        let found =
+        let mut found =
             identify_by_answers::find_roles(backend, named, nameless, tokens, options.seed, meter, flop)?;
+        if found.is_empty()
+            && let Some(other) = other_layout.take()
+        {
+            found =
+                identify_by_answers::find_roles(backend, named, &other, tokens, options.seed, meter, flop)?;
+            if !found.is_empty() {
+                // its parts have no role yet that anything but their order speaks for
+                *nameless = other;
+                adoption.by_order = (0..nameless.parts.len()).collect();
+            }
+        }
         if !found.is_empty() {
             // an order that says nothing would only stand in the way
             for &part in &adoption.by_order {

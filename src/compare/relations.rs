@@ -39,6 +39,11 @@ pub(super) fn relations(
         }
         None => {}
     }
+    for (side, checkpoint) in [("left", pair.left), ("right", pair.right)] {
+        if let Some(adapter) = checkpoint.adapter.as_ref().filter(|adapter| !adapter.is_delta) {
+            add("lora", format!("{side} model: {}", adapter.describe()));
+        }
+    }
     let continued: Vec<&BlockMatch> =
         probed.matches.iter().filter(|found| agrees(&found.agreement)).collect();
     if let Some(detail) = layers_found(&continued).or_else(|| layers_moved(pair, alignment)) {

@@ -9,6 +9,7 @@ mod classify;
 mod decode;
 mod fp8;
 mod moments;
+mod packed;
 mod panels;
 mod partners;
 mod permuted_traces;
@@ -18,6 +19,9 @@ mod row_dots;
 mod simd;
 #[cfg(test)]
 mod tests;
+pub mod wide;
+
+pub use packed::{CodeOrder, scale_codes, scale_levels, unpack_codes};
 
 use crate::reductions::{AllPairs, ClassCounts, Elements, Keep, PairMoments, Ranking, RowDots};
 use crate::tensor::{BlockType, Cell, Matrix};
@@ -29,7 +33,7 @@ const BLOCK_ELEMENTS: usize = 4096;
 /// The CPU backend and what it found out about its machine.
 #[derive(Clone, Debug)]
 pub struct Cpu {
-    /// `avx2+fma`, `neon`, `portable`.
+    /// `avx512+bf16`, `avx512`, `avx2+fma`, `neon`, `portable`.
     pub simd: &'static str,
     /// Threads of the pool.
     pub n_threads: usize,
@@ -47,6 +51,12 @@ impl Cpu {
     #[must_use]
     pub fn portable() -> Cpu {
         Cpu::with_level(simd::Level::portable())
+    }
+
+    /// Every path that this machine can run, the best last.
+    #[must_use]
+    pub fn all_levels() -> Vec<Cpu> {
+        simd::Level::all().into_iter().map(Cpu::with_level).collect()
     }
 
     fn with_level(level: simd::Level) -> Cpu {
@@ -112,6 +122,12 @@ impl Cpu {
     #[must_use]
     pub fn fma_probe(&self, n_rounds: u64) -> (u64, f32) {
         probes::fma(self.level, self.n_threads, n_rounds)
+    }
+
+    /// The same with products of bf16, where the machine multiplies them as stored.
+    #[must_use]
+    pub fn bf16_probe(&self, n_rounds: u64) -> Option<(u64, f32)> {
+        probes::dot_bf16(self.level, self.n_threads, n_rounds)
     }
 
     /// Reads every byte once, on every thread, and returns the wrapping sum of its 64-bit words.

@@ -2,7 +2,7 @@
 
 use super::decode;
 use super::moments::BlockSums;
-use super::simd::{TILE_COLUMNS, TILE_ROWS};
+use super::simd::{TILE_COLUMNS, TILE_ROWS, Tile};
 
 /// Independent sums: wide enough for two 128-bit units.
 const LANES: usize = 8;
@@ -149,6 +149,23 @@ pub(super) fn multiply_tile(k: usize, a: &[f32], b: &[f32], c: &mut [f32], row_s
     for (row, row_sums) in sums.iter().enumerate() {
         for (value, sum) in c[row * row_stride..].iter_mut().zip(row_sums) {
             *value += sum;
+        }
+    }
+}
+
+/// Words that hold two bf16 each; for levels without an instruction for it.
+pub(super) fn multiply_tile_bf16(tile: Tile, a: &[f32], b: &[f32], c: &mut [f32], row_stride: usize) {
+    let halves = |word: &f32| {
+        let bits = word.to_bits();
+        [f32::from_bits(bits << 16), f32::from_bits(bits & 0xffff_0000)]
+    };
+    for (a_column, b_row) in a.chunks_exact(tile.rows).zip(b.chunks_exact(tile.columns)) {
+        for (row, a_word) in a_column.iter().enumerate() {
+            let [first, second] = halves(a_word);
+            for (value, b_word) in c[row * row_stride..].iter_mut().zip(b_row) {
+                let [other_first, other_second] = halves(b_word);
+                *value = multiply_add(first, other_first, multiply_add(second, other_second, *value));
+            }
         }
     }
 }

@@ -11,6 +11,14 @@ pub(super) fn fma(level: Level, n_threads: usize, n_rounds: u64) -> (u64, f32) {
         .reduce(|| (0, 0.0), |left, right| (left.0 + right.0, left.1 + right.1))
 }
 
+/// The same with products of bf16 as stored; None where the machine has none.
+pub(super) fn dot_bf16(level: Level, n_threads: usize, n_rounds: u64) -> Option<(u64, f32)> {
+    (0..n_threads)
+        .into_par_iter()
+        .map(|_| simd::bf16_chains(level, n_rounds))
+        .reduce(|| Some((0, 0.0)), |left, right| left.zip(right).map(|(l, r)| (l.0 + r.0, l.1 + r.1)))
+}
+
 pub(super) fn read(level: Level, bytes: &[u8]) -> u64 {
     bytes
         .par_chunks(1 << 20)

@@ -9,8 +9,8 @@ const LENGTHS: [usize; 10] = [0, 1, 7, 8, 9, 255, 4095, 4096, 4097, 10_000];
 /// Unit roundoff of f32.
 const ROUNDOFF: f64 = 5.960_464_477_539_063e-8;
 
-fn levels() -> [Cpu; 2] {
-    [Cpu::portable(), Cpu::detect()]
+fn levels() -> Vec<Cpu> {
+    Cpu::all_levels()
 }
 
 fn decodable() -> Vec<Dtype> {
@@ -427,7 +427,10 @@ fn all_pairs_are_those_of_the_definition_at_edge_shapes() {
         ] {
             let mut noise = Noise(11);
             let (a, b) = (noise.matrix(n, k), noise.matrix(m, k));
-            for (a, b) in variants(&a).iter().zip(variants(&b).iter().rev()) {
+            let (of_a, of_b) = (variants(&a), variants(&b));
+            let mixed = of_a.iter().zip(of_b.iter().rev());
+            // bf16 on both sides may be multiplied as stored
+            for (a, b) in mixed.chain([(&of_a[1], &of_b[1])]) {
                 for ranking in [Ranking::Signed, Ranking::Magnitude] {
                     check_all_pairs(&cpu, a, b, ranking);
                 }
@@ -447,25 +450,33 @@ fn rows_without_direction_match_nothing() {
             b[32 * 40..].fill(0.0);
             b[2] = f32::INFINITY;
         }
-        for (row_idx, found) in cpu.all_pairs(&a, &b, Ranking::Signed, Keep::Partners).rows.iter().enumerate()
-        {
-            assert_eq!(found.index.is_none(), row_idx == 3 || row_idx == 5, "row {row_idx}");
+        let (of_a, of_b) = (variants(&a), variants(&b));
+        for (a, b) in of_a.iter().zip(&of_b) {
+            let found = cpu.all_pairs(a, b, Ranking::Signed, Keep::Partners);
+            for (row_idx, found) in found.rows.iter().enumerate() {
+                assert_eq!(found.index.is_none(), row_idx == 3 || row_idx == 5, "row {row_idx}");
+            }
+            let columns = found.columns;
+            assert!(columns[0].index.is_none() && columns[32].index.is_none());
+            assert_eq!(columns.iter().filter(|found| found.index.is_none()).count(), 2);
         }
-        let columns = cpu.all_pairs(&a, &b, Ranking::Signed, Keep::Partners).columns;
-        assert!(columns[0].index.is_none() && columns[32].index.is_none());
-        assert_eq!(columns.iter().filter(|found| found.index.is_none()).count(), 2);
     }
 }
 
 #[test]
 fn equal_rows_of_any_size_have_cosine_one() {
     for cpu in levels() {
-        for scale in [1e-44_f32, 1e-30, 1.0, 1e30] {
+        for scale in [1e-44_f32, 1e-39, 1e-30, 1.0, 1e30] {
             let values: Vec<f32> = (0..64).map(|index| scale * (index % 8) as f32).collect();
+            let bf16 = values.iter().map(|&value| half::bf16::from_f32(value).to_bits()).collect();
             let a = Matrix::from_f32(1, 64, values);
-            let found = cpu.all_pairs(&a, &a, Ranking::Signed, Keep::Partners);
-            let error = f64::from(found.rows[0].score) - 1.0;
-            assert!(error.abs() <= score_bound(64), "{scale}: {error}");
+            // the smallest scale is 0 as bf16
+            let packed = Matrix { values: Values::Bf16(bf16), ..a.clone() };
+            for a in [&a, &packed].into_iter().take(if scale < 1e-40 { 1 } else { 2 }) {
+                let found = cpu.all_pairs(a, a, Ranking::Signed, Keep::Partners);
+                let error = f64::from(found.rows[0].score) - 1.0;
+                assert!(error.abs() <= score_bound(64), "{scale}: {error}");
+            }
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct Calibration {
     pub n_positive: usize,
     /// Of these, pairs marked hard.
     pub n_hard: usize,
+    /// Prior of the likelihoods.
+    pub prior: f64,
     /// Expected calibration error, Σ n_bin / n · |observed − predicted| (Naeini, Cooper & Hauskrecht 2015), bins of equal count.
     pub ece: f64,
     /// Mean of (likelihood − outcome)² (Brier 1950).
@@ -63,36 +65,46 @@ pub fn calibration(forecasts: &[Forecast]) -> Option<Calibration> {
     if n == 0 {
         return None;
     }
-    let n_bins = N_BINS.min(n);
     let mut bins: Vec<Bin> = Vec::new();
-    let mut from = 0;
-    for k in 1..=n_bins {
-        let mut to = (n * k).div_ceil(n_bins).max(from);
-        while to > from && to < n && sorted[to].likelihood == sorted[to - 1].likelihood {
-            to += 1;
+    let mut open: &[Forecast] = &sorted;
+    let n_bins = N_BINS.min(n);
+    while !open.is_empty() {
+        // what is left is cut into as many equal bins as are left
+        let n_left = n_bins.saturating_sub(bins.len()).max(1);
+        let mut end = open.len().div_ceil(n_left);
+        // a group of equal forecasts that would be cut goes to the next bin, or makes a bin of its own
+        let is_cut = |end: usize| end < open.len() && open[end].likelihood == open[end - 1].likelihood;
+        if is_cut(end) {
+            let value = open[end].likelihood;
+            let start = open.partition_point(|f| f.likelihood < value);
+            end = if start > 0 { start } else { open.partition_point(|f| f.likelihood <= value) };
         }
-        let members = &sorted[from..to];
-        if let (Some(first), Some(last)) = (members.first(), members.last()) {
-            let n = members.len();
-            bins.push(Bin {
-                n,
-                n_positive: members.iter().filter(|f| f.is_positive).count(),
-                low: first.likelihood,
-                high: last.likelihood,
-                predicted: members.iter().map(|f| f.likelihood).sum::<f64>() / n as f64,
-            });
-        }
-        from = to;
+        let (members, rest) = open.split_at(end);
+        open = rest;
+        bins.push(bin(members));
     }
     let truth = |f: &Forecast| if f.is_positive { 1.0 } else { 0.0 };
     Some(Calibration {
         n,
         n_positive: sorted.iter().filter(|f| f.is_positive).count(),
+        prior: 0.5,
         n_hard: sorted.iter().filter(|f| f.is_hard).count(),
         ece: bins.iter().map(|b| b.n as f64 * (b.observed() - b.predicted).abs()).sum::<f64>() / n as f64,
         brier: sorted.iter().map(|f| (f.likelihood - truth(f)).powi(2)).sum::<f64>() / n as f64,
         bins,
     })
+}
+
+fn bin(members: &[Forecast]) -> Bin {
+    let n = members.len();
+    let likelihoods = || members.iter().map(|f| f.likelihood);
+    Bin {
+        n,
+        n_positive: members.iter().filter(|f| f.is_positive).count(),
+        low: likelihoods().fold(f64::INFINITY, f64::min),
+        high: likelihoods().fold(f64::NEG_INFINITY, f64::max),
+        predicted: likelihoods().sum::<f64>() / n.max(1) as f64,
+    }
 }
 
 #[cfg(test)]

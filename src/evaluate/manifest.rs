@@ -51,7 +51,7 @@ impl Label {
 }
 
 /// Which pairs a map is fitted on, and which test it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     /// Fitted on.
@@ -95,6 +95,9 @@ pub struct LabelledPair {
     pub relation: Option<String>,
     /// Such as people get wrong: small shares, long training, disguises, distillation.
     pub is_hard: bool,
+    /// Both models beat the frequencies of their tokens, as far as the manifest gives losses: random models are easy negatives
+    /// and no controls.
+    pub is_trained: bool,
     /// None where one family is fitted on and the other tests: such a pair is in neither.
     pub split: Option<Split>,
     /// Words that are right; any where empty.
@@ -149,6 +152,8 @@ struct Line {
     #[serde(default)]
     directions: Vec<String>,
     architecture: Option<String>,
+    loss: Option<f64>,
+    unigram_loss: Option<f64>,
 }
 
 /// A model of the manifest.
@@ -160,6 +165,7 @@ pub(super) struct Model {
     pub(super) origin: Option<String>,
     pub(super) relation: Option<String>,
     pub(super) is_hard: bool,
+    pub(super) is_trained: bool,
     pub(super) split: Option<Split>,
 }
 
@@ -217,6 +223,7 @@ pub fn read(text: &str, seed: u64, most_independent: usize) -> Listing {
                     origin: line.origin,
                     relation: line.relation,
                     is_hard: line.hard,
+                    is_trained: !matches!((line.loss, line.unigram_loss), (Some(l), Some(u)) if l >= u),
                     split: line.split,
                 });
             }
@@ -274,6 +281,7 @@ fn pair(line: Line, seed: u64) -> Result<LabelledPair, String> {
         family_right,
         relation: line.relation,
         is_hard: line.hard,
+        is_trained: true,
         split,
         verdicts: line.verdicts,
         directions: line.directions,

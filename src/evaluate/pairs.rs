@@ -26,19 +26,25 @@ pub(super) fn of_models(
             }
             match label(left, right, &by_name) {
                 Label::Independent => between.push((left, right)),
-                label => within.push(labelled(left, right, label, splits)),
+                label => within.push(labelled(left, right, label, splits, &by_name)),
             }
         }
     }
     let drawn = Rng::new(&[seed, 0x7061_6972]).sample(between.len(), most_independent);
     within.extend(drawn.into_iter().map(|at| {
         let (left, right) = between[at];
-        labelled(left, right, Label::Independent, splits)
+        labelled(left, right, Label::Independent, splits, &by_name)
     }));
     within
 }
 
-fn labelled(left: &Model, right: &Model, label: Label, splits: &BTreeMap<String, Split>) -> LabelledPair {
+fn labelled(
+    left: &Model,
+    right: &Model,
+    label: Label,
+    splits: &BTreeMap<String, Split>,
+    by_name: &BTreeMap<&str, &Model>,
+) -> LabelledPair {
     let is_child = |child: &Model, parent: &Model| child.parents.contains(&parent.reference);
     let relation = match (is_child(right, left), is_child(left, right)) {
         (true, _) => right.relation.clone(),
@@ -47,7 +53,14 @@ fn labelled(left: &Model, right: &Model, label: Label, splits: &BTreeMap<String,
     };
     // a word of the tree is no word of the report
     let relation = relation.filter(|word| Label::ALL.iter().all(|label| label.word() != word));
-    let split = |model: &Model| splits.get(&model.family).copied();
+    // a merge carries weights of several families: it is in a split only if all of them are
+    let of_families: BTreeSet<Option<Split>> = [left, right]
+        .into_iter()
+        .flat_map(|model| ancestors(model, by_name))
+        .filter_map(|name| by_name.get(name.as_str()))
+        .map(|model| splits.get(&model.family).copied())
+        .collect();
+    let split = if of_families.len() == 1 { of_families.first().copied().flatten() } else { None };
     LabelledPair {
         left: left.reference.clone(),
         right: right.reference.clone(),
@@ -56,7 +69,8 @@ fn labelled(left: &Model, right: &Model, label: Label, splits: &BTreeMap<String,
         family_right: right.family.clone(),
         relation,
         is_hard: left.is_hard || right.is_hard,
-        split: split(left).filter(|of_left| split(right) == Some(*of_left)),
+        is_trained: left.is_trained && right.is_trained,
+        split,
         verdicts: Vec::new(),
         directions: Vec::new(),
         architecture: None,

@@ -57,7 +57,7 @@ pub const CONFIDENCE: f64 = 0.95;
 /// independent trials; families are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FamilyBound {
-    /// Families in independent pairs.
+    /// Families in independent trained pairs.
     pub n_families: usize,
     /// Of these, in a pair that was accused.
     pub n_wrong: usize,
@@ -69,7 +69,7 @@ pub struct FamilyBound {
 #[must_use]
 pub fn family_bound(rows: &[Row]) -> FamilyBound {
     let (mut all, mut wrong) = (BTreeSet::new(), BTreeSet::new());
-    for row in rows.iter().filter(|row| !row.pair.label.is_shared()) {
+    for row in rows.iter().filter(|row| !row.pair.label.is_shared() && row.pair.is_trained) {
         let Ok(outcome) = &row.outcome else { continue };
         for family in [&row.pair.family_left, &row.pair.family_right] {
             all.insert(family);

@@ -4,6 +4,7 @@ use super::manifest::LabelledPair;
 use crate::compare::{
     Architecture, ArchitectureVerdict, Comparison, Direction, Measures, WeightsVerdict, Why,
 };
+use crate::evidence::LikelihoodMap;
 
 /// A pair and what came of it.
 #[derive(Clone, Debug)]
@@ -23,6 +24,12 @@ pub struct RowFault {
     pub exit_code: u8,
     /// One sentence, names escaped.
     pub message: String,
+}
+
+/// The scale of strengths on which the likelihood map is a line.
+#[must_use]
+pub fn scale(strength: f64) -> f64 {
+    LikelihoodMap::scale(strength)
 }
 
 /// What is kept of a comparison.

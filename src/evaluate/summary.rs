@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::calibration::{Calibration, Forecast, calibration};
+use super::calibration::Calibration;
 use super::confusion::{Confusion, Spelling, confusion};
+use super::fit::reliability;
 use super::manifest::Split;
+use super::methods::MethodLine;
 use super::null::{NullRates, null_rates};
 use super::rates::{FamilyBound, Rates, family_bound, rates};
 use super::roc::{Roc, roc};
 use super::{Outcome, Row};
+use crate::evidence::LikelihoodMap;
 use crate::numerics::median;
 
 /// What it took.
@@ -49,6 +52,10 @@ pub struct Summary {
     pub calibration_test: Option<Calibration>,
     /// p-values of independent pairs.
     pub null: Vec<NullRates>,
+    /// p-values between models and their shuffled selves, where they were asked.
+    pub null_shuffled: Vec<NullRates>,
+    /// Our line and those of rivals, where they were asked.
+    pub methods: Vec<MethodLine>,
     /// Cost.
     pub cost: Cost,
     /// (exit code, code) → pairs that were not compared.
@@ -66,14 +73,7 @@ pub fn summary(rows: &[Row], spelling: &Spelling) -> Summary {
     };
     let forecasts = |split: Option<Split>| {
         let chosen = done.iter().filter(|(row, _)| split.is_none() || row.pair.split == split);
-        let forecasts = chosen.filter_map(|(row, outcome)| {
-            Some(Forecast {
-                likelihood: outcome.likelihood?,
-                is_positive: row.pair.label.is_shared(),
-                is_hard: row.pair.is_hard,
-            })
-        });
-        calibration(&forecasts.collect::<Vec<_>>())
+        reliability(&chosen.copied().collect::<Vec<_>>(), LikelihoodMap::shipped())
     };
     let families: std::collections::BTreeSet<&str> = done
         .iter()
@@ -96,6 +96,8 @@ pub fn summary(rows: &[Row], spelling: &Spelling) -> Summary {
         calibration: forecasts(None),
         calibration_test: forecasts(Some(Split::Test)),
         null: null_rates(rows),
+        null_shuffled: Vec::new(),
+        methods: Vec::new(),
         cost: cost(&done),
         faults,
     }

@@ -1,12 +1,47 @@
 //! What an agreement count weighs against the controls.
 
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
 use crate::measure::agreement::Agreement;
 
-/// Largest share of agreeing units among independent trained pairs (docs/methods.md#agreement).
-pub const CONTROL_SHARE: f64 = 0.0064;
 /// Agreement that no independent pair of the controls comes near: 2.5 % of the units, and at least 8.
 const AGREEING_SHARE: f64 = 0.025;
 const AGREEING_UNITS: usize = 8;
+
+/// How alike units of independent trained models are, measured: `data/controls.json` (docs/evaluate.md#fit).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ShippedControls {
+    /// Printed with the map's.
+    pub version: String,
+    /// Largest share of agreeing units of one statistic over all layers of an independent pair.
+    pub largest_pair_share: f64,
+    /// Per statistic and depth.
+    pub cells: Vec<ShippedCell>,
+}
+
+/// Pairs of layers of independent models.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ShippedCell {
+    /// The most units that agree in one pair of layers.
+    pub most_agreeing: usize,
+    /// The largest share of units in one pair of layers.
+    pub largest_share: f64,
+}
+
+static SHIPPED: LazyLock<ShippedControls> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../data/controls.json"))
+        .expect("the embedded controls are read by a test of this file")
+});
+
+impl ShippedControls {
+    /// The controls of this version of the program.
+    #[must_use]
+    pub fn shipped() -> &'static ShippedControls {
+        &SHIPPED
+    }
+}
 
 /// A pair of layers whose units find each other.
 #[must_use]
@@ -18,7 +53,8 @@ pub fn agrees(agreement: &Agreement) -> bool {
 /// scale of a p-value, for the likelihood alone. 0 where the count is not above that mean.
 #[must_use]
 pub fn ln_weight(agreement: &Agreement) -> f64 {
-    let mean = (CONTROL_SHARE * agreement.n_units as f64).max(0.25);
+    // a quarter of a unit agrees between random units (docs/methods.md#agreement)
+    let mean = (ShippedControls::shipped().largest_pair_share * agreement.n_units as f64).max(0.25);
     let count = agreement.n_agreeing as f64;
     if count <= mean { 0.0 } else { count - mean - count * (count / mean).ln() }
 }
@@ -27,11 +63,26 @@ pub fn ln_weight(agreement: &Agreement) -> f64 {
 mod tests {
     use super::*;
 
+    fn of(n_agreeing: usize, n_units: usize) -> Agreement {
+        Agreement { n_agreeing, n_in_place: 0, n_units }
+    }
+
     #[test]
     fn controls_weigh_nothing_and_matches_weigh_much() {
-        let of = |n_agreeing, n_units| Agreement { n_agreeing, n_in_place: 0, n_units };
         assert!(!agrees(&of(2, 352)) && !agrees(&of(7, 32)) && agrees(&of(9, 352)));
-        assert_eq!(ln_weight(&of(2, 352)), 0.0);
         assert!(ln_weight(&of(300, 352)) < -1000.0);
+        assert_eq!(ln_weight(&of(0, 352)), 0.0);
+    }
+
+    #[test]
+    fn no_control_of_this_version_counts_as_agreement() {
+        let controls = ShippedControls::shipped();
+        assert!(controls.largest_pair_share > 0.0 && controls.largest_pair_share < AGREEING_SHARE);
+        for cell in &controls.cells {
+            assert!(
+                cell.most_agreeing < AGREEING_UNITS || cell.largest_share < AGREEING_SHARE,
+                "independent models reach what counts as agreement: {cell:?}"
+            );
+        }
     }
 }

@@ -4,6 +4,6 @@ mod agreement;
 mod likelihood;
 mod trace;
 
-pub use agreement::{CONTROL_SHARE, agrees, ln_weight};
-pub use likelihood::{Likelihood, MAP_VERSION, likelihood};
+pub use agreement::{ShippedCell, ShippedControls, agrees, ln_weight};
+pub use likelihood::{ENOUGH_FAMILIES, Likelihood, LikelihoodMap, likelihood};
 pub use trace::{ALPHA, FamilyResult, GroupResult, SPREAD_ALPHA, TraceEvidence, combine};

@@ -88,22 +88,9 @@ mod tests {
 
     fn device(index: usize, name: &str, api: Api, device_type: DeviceType, pci_bus_id: &str) -> DeviceInfo {
         DeviceInfo {
-            index,
-            name: name.to_owned(),
-            api,
             device_type,
-            driver: String::new(),
-            driver_info: String::new(),
             pci_bus_id: pci_bus_id.to_owned(),
-            max_binding_bytes: 1 << 27,
-            max_buffer_bytes: 1 << 28,
-            workgroup_memory_bytes: 32 << 10,
-            max_workgroup_threads: 1024,
-            max_workgroups: 65_535,
-            subgroup_sizes: None,
-            has_f16: false,
-            has_timestamps: false,
-            matrix_units: Vec::new(),
+            ..super::super::info::tests::device(index, name, api)
         }
     }
 

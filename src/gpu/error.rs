@@ -60,6 +60,16 @@ pub enum Error {
         /// Bytes asked for.
         size_bytes: u64,
     },
+    /// Memory that holds the answer, or takes an upload, cannot be mapped.
+    #[error("{adapter} gives no access to the memory of kernel '{kernel}': {reason}")]
+    ReadBack {
+        /// Adapter name.
+        adapter: String,
+        /// Kernel label.
+        kernel: &'static str,
+        /// What the driver said.
+        reason: String,
+    },
     /// No answer in time.
     #[error("{adapter} does not finish kernel '{kernel}' within {limit_s} s")]
     Timeout {

@@ -102,10 +102,16 @@ impl DeviceInfo {
                 .any(|known| name.contains(known))
     }
 
-    /// The kernel tier that fits the properties; never a matter of the vendor's name.
+    /// The tiers that the properties allow, the fastest to be expected first.
+    #[must_use]
+    pub fn tiers(&self) -> Vec<Tier> {
+        Tier::ALL.into_iter().filter(|tier| tier.fits(self)).collect()
+    }
+
+    /// The tier without matrix units that fits the properties: what every other has to beat.
     #[must_use]
     pub fn default_tier(&self) -> Tier {
-        let fits = self.workgroup_memory_bytes >= 16 * 1024 && self.max_workgroup_threads >= 256;
+        let fits = self.tiers().contains(&Tier::Tile);
         if fits && !self.is_software() { Tier::Tile } else { Tier::Small }
     }
 }
@@ -124,6 +130,13 @@ pub(super) enum OpenGl {
     Listed,
     /// Only if `WGPU_BACKEND` asks for it.
     IfAsked,
+}
+
+impl OpenGl {
+    /// What is enough to see an adapter of this interface.
+    pub(super) fn of(api: Api) -> OpenGl {
+        if api == Api::Gl { OpenGl::Listed } else { OpenGl::IfAsked }
+    }
 }
 
 /// The adapters themselves beside their descriptions.
@@ -210,4 +223,31 @@ fn matrix_unit(listed: &wgpu::CooperativeMatrixProperties) -> Option<MatrixUnit>
     let is_square = [8, 16].contains(&size) && listed.n_size == size && listed.k_size == size;
     is_square.then_some(())?;
     Some(MatrixUnit { size, operand: float(listed.ab_type)?, accumulator: float(listed.cr_type)? })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A card with the least that wgpu guarantees.
+    pub(in super::super) fn device(index: usize, name: &str, api: Api) -> DeviceInfo {
+        DeviceInfo {
+            index,
+            name: name.to_owned(),
+            api,
+            device_type: DeviceType::Discrete,
+            driver: String::new(),
+            driver_info: String::new(),
+            pci_bus_id: String::new(),
+            max_binding_bytes: 1 << 27,
+            max_buffer_bytes: 1 << 28,
+            workgroup_memory_bytes: 32 << 10,
+            max_workgroup_threads: 1024,
+            max_workgroups: 65_535,
+            subgroup_sizes: None,
+            has_f16: false,
+            has_timestamps: false,
+            matrix_units: Vec::new(),
+        }
+    }
 }

@@ -9,6 +9,8 @@ pub struct Kernel {
     pub entry: &'static str,
     /// WGSL of all files it is made of.
     pub source: &'static str,
+    /// Binding of the first output; params are 0, inputs come from 1 on.
+    pub first_output: u32,
     /// Name and byte offset of every field of the Rust `Params`; all are 4-byte scalars.
     pub params: &'static [(&'static str, usize)],
     /// One-line edits of the source that the tests must notice.
@@ -36,11 +38,11 @@ impl Edit {
 
 /// Declares a `Params` struct of 4-byte scalars together with the names and offsets of its fields.
 macro_rules! params {
-    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $kind:ty),+ $(,)? }) => {
+    ($(#[$doc:meta])* $see:vis struct $name:ident { $($field:ident: $kind:ty),+ $(,)? }) => {
         $(#[$doc])*
         #[repr(C)]
         #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-        struct $name { $($field: $kind),+ }
+        $see struct $name { $($see $field: $kind),+ }
 
         impl $name {
             const FIELDS: &'static [(&'static str, usize)] =

@@ -6,39 +6,46 @@
 mod choice;
 mod device;
 mod error;
+mod faults;
 mod info;
 mod kernel;
+mod opened;
 mod pool;
+mod recover;
+mod ring;
 mod run;
 mod self_test;
 mod tier;
 
-use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub use choice::Choice;
-pub use device::quiet_device_select;
+pub use device::{Checks, quiet_device_select};
 pub use error::Error;
+pub use faults::{Fault, FaultPoint};
 pub use info::{Api, DeviceInfo, DeviceType, MatrixUnit, devices};
 pub(crate) use kernel::params;
 pub use kernel::{Edit, Kernel};
-pub(crate) use run::{Call, Resident};
+pub use run::UploadPath;
+pub(crate) use run::{Call, Resident, Submitted};
 pub use self_test::{KERNEL as SELF_TEST, SelfTest};
 pub use tier::Tier;
 
 /// An open device that passed its self-test. Threads may share it; at most two of them use it at a time.
 #[derive(Debug)]
 pub struct Gpu {
-    device: Arc<device::Device>,
-    pool: Arc<pool::Pool>,
-    turns: Arc<run::Turns>,
-    pipelines: Mutex<HashMap<run::PipelineKey, Arc<wgpu::ComputePipeline>>>,
+    shared: Arc<recover::Shared>,
     tier: Tier,
+    checks: Checks,
     self_test: SelfTest,
-    /// Most bytes of an upload.
-    chunk_bytes: usize,
-    /// Kernel label and edit; only tests set it.
-    edit: Option<(&'static str, Edit)>,
+    /// Most bytes of an upload, below what the device allows.
+    most_chunk_bytes: usize,
+    /// Why this handle is not used any more, once it is not.
+    distrust: Mutex<Option<Error>>,
+    /// Kernel label and the source it runs instead; only tests set it.
+    replaced: Option<(&'static str, Arc<str>)>,
 }
 
 /// What a report says about the device.
@@ -52,12 +59,14 @@ pub struct DeviceFacts {
     pub api: &'static str,
     /// PCI bus id, or empty.
     pub pci_bus_id: String,
-    /// `tile` or `small`.
+    /// `coop16`, `coop8`, `tile` or `small`.
     pub tier: &'static str,
     /// Whether it computes on the CPU: for correctness only.
     pub is_software: bool,
     /// What the self-test checked.
     pub self_test: SelfTest,
+    /// What went wrong and was made good, in sentences.
+    pub incidents: Vec<String>,
 }
 
 impl Gpu {
@@ -95,16 +104,15 @@ impl Gpu {
     }
 
     fn open_listed((info, adapter): &(DeviceInfo, wgpu::Adapter)) -> Result<Gpu, Error> {
-        let tier = info.default_tier();
+        let opened = opened::Opened::open(info, adapter)?;
         let mut gpu = Gpu {
-            device: Arc::new(device::Device::open(info.clone(), adapter)?),
-            pool: Arc::default(),
-            turns: Arc::default(),
-            pipelines: Mutex::default(),
-            tier,
-            chunk_bytes: run::chunk_bytes(info),
+            shared: Arc::new(recover::Shared::new(info.clone(), opened, run::chunk_bytes(info))),
+            tier: info.default_tier(),
+            checks: Checks::OF_BUILD,
+            most_chunk_bytes: usize::MAX,
             self_test: SelfTest::default(),
-            edit: None,
+            distrust: Mutex::default(),
+            replaced: None,
         };
         gpu.self_test = self_test::run(&gpu)?;
         Ok(gpu)
@@ -113,7 +121,7 @@ impl Gpu {
     /// The adapter as its driver describes it.
     #[must_use]
     pub fn info(&self) -> &DeviceInfo {
-        &self.device.info
+        &self.shared.info
     }
 
     /// Runs the self-test again: after a doubtful result, or to see how long it takes.
@@ -124,10 +132,28 @@ impl Gpu {
         self_test::run(self)
     }
 
-    /// Size class of the all-pairs product.
+    /// Which kernel makes the all-pairs product.
     #[must_use]
     pub fn tier(&self) -> Tier {
         self.tier
+    }
+
+    /// Whether shaders are compiled with run-time checks.
+    #[must_use]
+    pub fn checks(&self) -> Checks {
+        self.checks
+    }
+
+    /// Time that passes took on the device since it was opened; None where the adapter has no time stamps.
+    #[must_use]
+    pub fn busy_time(&self) -> Option<Duration> {
+        self.info().has_timestamps.then(|| Duration::from_nanos(self.shared.busy_ns.load(Ordering::Relaxed)))
+    }
+
+    /// Bytes of the upload slots: at most 192 MiB.
+    #[must_use]
+    pub fn ring_bytes(&self) -> u64 {
+        self.shared.opened().ring.size_bytes()
     }
 
     /// What a report says about the device.
@@ -142,6 +168,7 @@ impl Gpu {
             tier: self.tier.name(),
             is_software: info.is_software(),
             self_test: self.self_test.clone(),
+            incidents: self.shared.incidents(),
         }
     }
 
@@ -151,36 +178,65 @@ impl Gpu {
         Gpu { tier, ..self.same_device() }
     }
 
+    /// The same device with shaders compiled in the other way.
+    #[must_use]
+    pub fn with_checks(&self, checks: Checks) -> Gpu {
+        Gpu { checks, ..self.same_device() }
+    }
+
     /// The same device with a kernel made wrong: how tests see that they would notice.
+    ///
+    /// # Panics
+    /// The text to be replaced does not occur exactly once.
     #[doc(hidden)]
     #[must_use]
-    pub fn with_edit(&self, label: &'static str, edit: Edit) -> Gpu {
-        Gpu { edit: Some((label, edit)), ..self.same_device() }
+    pub fn with_edit(&self, kernel: &'static Kernel, edit: &Edit) -> Gpu {
+        let source = edit.apply(kernel.source).expect("the edit fits the source exactly once");
+        self.with_source(kernel, &source)
+    }
+
+    /// The same device with a kernel's source replaced: how tests run what this adapter has no units for.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_source(&self, kernel: &'static Kernel, source: &str) -> Gpu {
+        Gpu { replaced: Some((kernel.label, source.into())), ..self.same_device() }
     }
 
     /// The same device with smaller uploads (at least 64 KiB): how tests reach what large inputs reach.
     #[doc(hidden)]
     #[must_use]
     pub fn with_chunk_bytes(&self, chunk_bytes: usize) -> Gpu {
-        Gpu { chunk_bytes: chunk_bytes.max(64 << 10), ..self.same_device() }
+        Gpu { most_chunk_bytes: chunk_bytes.max(64 << 10), ..self.same_device() }
     }
 
     /// Ends the device as a driver reset would: how tests see that a loss is reported.
     #[doc(hidden)]
     pub fn lose(&self) {
-        self.device.device.destroy();
+        self.shared.opened().device.device.destroy();
+    }
+
+    /// Makes calls of one kind fail from now on, on every handle of this device.
+    #[doc(hidden)]
+    pub fn inject(&self, fault: Fault) {
+        self.shared.faults.plan(fault);
+    }
+
+    /// How often the point of the injected fault was passed since.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn n_passed(&self) -> usize {
+        self.shared.faults.n_calls()
     }
 
     fn same_device(&self) -> Gpu {
         Gpu {
-            device: Arc::clone(&self.device),
-            pool: Arc::clone(&self.pool),
-            turns: Arc::clone(&self.turns),
-            pipelines: Mutex::default(),
+            shared: Arc::clone(&self.shared),
             tier: self.tier,
-            chunk_bytes: self.chunk_bytes,
+            checks: self.checks,
+            most_chunk_bytes: self.most_chunk_bytes,
             self_test: self.self_test.clone(),
-            edit: self.edit,
+            distrust: Mutex::default(),
+            replaced: self.replaced.clone(),
         }
     }
 }

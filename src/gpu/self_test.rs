@@ -2,6 +2,7 @@
 //!
 //! Drivers have returned 3 instead of 2080 for a sum over barriers, or zeros after a failed launch, without an error.
 
+use super::faults::FaultPoint;
 use super::{Call, Edit, Error, Gpu, Kernel, params};
 
 /// What was checked before the device was trusted.
@@ -26,6 +27,7 @@ pub static KERNEL: Kernel = Kernel {
         include_str!("../../shaders/shared/reduce.wgsl"),
         include_str!("../../shaders/self_test.wgsl"),
     ),
+    first_output: 2,
     params: Params::FIELDS,
     broken: &[
         Edit {
@@ -118,6 +120,10 @@ fn is_dot(block: usize, word: u32) -> bool {
 
 /// Runs every check.
 pub(super) fn run(gpu: &Gpu) -> Result<SelfTest, Error> {
+    if gpu.shared.faults.strikes(FaultPoint::SelfTest) {
+        let detail = "injected fault".to_owned();
+        return Err(Error::SelfTest { adapter: gpu.name(), check: "injected", detail });
+    }
     let values: Vec<f32> = (0..245 * BLOCK).map(|index| f32::from(element(index))).collect();
     let values = gpu.upload(&KERNEL, bytemuck::cast_slice(&values), 0)?;
     let mut checks = Vec::new();

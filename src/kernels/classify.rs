@@ -4,8 +4,9 @@
 
 use super::Backend;
 use super::moments::to_u32;
-use super::operand::{BLOCK, checksum, shader_code};
-use crate::gpu::{self, Call, Edit, Gpu, Kernel};
+use super::operand::{BLOCK, shader_code};
+use crate::cpu::Cpu;
+use crate::gpu::{self, Call, Edit, Gpu, Kernel, Submitted};
 use crate::reductions::{ClassCounts, Elements};
 use crate::tensor::Dtype;
 
@@ -34,6 +35,7 @@ pub static KERNEL: Kernel = Kernel {
         include_str!("../../shaders/shared/reduce.wgsl"),
         include_str!("../../shaders/classify.wgsl"),
     ),
+    first_output: 2,
     params: Params::FIELDS,
     broken: &[
         Edit { name: "skipped stride", find: "element += WG", replace: "element += 2u * WG" },
@@ -64,32 +66,50 @@ fn code_of(dtype: Dtype) -> u32 {
 
 fn on_gpu(gpu: &Gpu, elements: Elements<'_>) -> Result<ClassCounts, gpu::Error> {
     let width = elements.dtype.size_bytes().unwrap_or(1);
-    let chunk_bytes = gpu.max_chunk_bytes() / (BLOCK * width) * BLOCK * width;
+    let whole = &elements.bytes[..elements.bytes.len() / width * width];
     let mut total = ClassCounts::default();
-    for bytes in elements.bytes.chunks(chunk_bytes) {
-        let n_elements = bytes.len() / width;
-        let n_blocks = n_elements.div_ceil(BLOCK);
-        let turn = gpu.turn();
-        let uploaded = gpu.upload(&KERNEL, bytes, 0)?;
-        let outputs = gpu.run(&Call {
-            kernel: &KERNEL,
-            constants: &[("DTYPE", code_of(elements.dtype))],
-            params: bytemuck::bytes_of(&Params { n_elements: to_u32(n_elements) }),
-            inputs: &[&uploaded],
-            outputs: &[n_blocks * RECORD],
-            groups: [to_u32(n_blocks), 1, 1],
-        })?;
-        drop((uploaded, turn));
-        let mut counted = ClassCounts::default();
-        for partial in outputs[0].chunks_exact(RECORD) {
-            let [n_elements, n_nan, n_inf, n_zero, n_subnormal] =
-                [partial[0], partial[1], partial[2], partial[3], partial[4]].map(u64::from);
-            let checksum = partial[5] | partial[6] << 16;
-            counted.add(&ClassCounts { n_elements, n_nan, n_inf, n_zero, n_subnormal, checksum });
-        }
-        gpu.expect_equal(&KERNEL, "element count", counted.n_elements, n_elements as u64)?;
-        gpu.expect_equal(&KERNEL, "checksum", counted.checksum, checksum(bytes))?;
-        total.add(&counted);
-    }
+    gpu.in_steps(
+        whole.len(),
+        |first| {
+            let length = (gpu.max_chunk_bytes() / (BLOCK * width) * BLOCK * width).min(whole.len() - first);
+            let bytes = &whole[first..first + length];
+            Ok((length, (bytes, submit(gpu, elements.dtype, bytes)?)))
+        },
+        |(bytes, submitted)| finish(gpu, elements.dtype, bytes, submitted),
+        |counted| total.add(&counted),
+    )?;
     Ok(total)
+}
+
+fn submit(gpu: &Gpu, dtype: Dtype, bytes: &[u8]) -> Result<Submitted, gpu::Error> {
+    let n_elements = bytes.len() / dtype.size_bytes().unwrap_or(1);
+    let n_blocks = n_elements.div_ceil(BLOCK);
+    let uploaded = gpu.upload(&KERNEL, bytes, 0)?;
+    gpu.submit(&Call {
+        kernel: &KERNEL,
+        constants: &[("DTYPE", code_of(dtype))],
+        params: bytemuck::bytes_of(&Params { n_elements: to_u32(n_elements) }),
+        inputs: &[&uploaded],
+        outputs: &[n_blocks * RECORD],
+        groups: [to_u32(n_blocks), 1, 1],
+    })
+}
+
+/// Elements, checksum, NaN and Inf must be the host's.
+fn finish(gpu: &Gpu, dtype: Dtype, bytes: &[u8], submitted: Submitted) -> Result<ClassCounts, gpu::Error> {
+    // while the device works
+    let wanted = Cpu::detect().classify(Elements { dtype, bytes });
+    let outputs = gpu.finish(submitted)?;
+    let mut counted = ClassCounts::default();
+    for partial in outputs[0].chunks_exact(RECORD) {
+        let [n_elements, n_nan, n_inf, n_zero, n_subnormal] =
+            [partial[0], partial[1], partial[2], partial[3], partial[4]].map(u64::from);
+        let checksum = partial[5] | partial[6] << 16;
+        counted.add(&ClassCounts { n_elements, n_nan, n_inf, n_zero, n_subnormal, checksum });
+    }
+    gpu.expect_equal(&KERNEL, "element count", counted.n_elements, wanted.n_elements)?;
+    gpu.expect_equal(&KERNEL, "checksum", counted.checksum, wanted.checksum)?;
+    gpu.expect_equal(&KERNEL, "count of NaN", counted.n_nan, wanted.n_nan)?;
+    gpu.expect_equal(&KERNEL, "count of Inf", counted.n_inf, wanted.n_inf)?;
+    Ok(counted)
 }

@@ -39,6 +39,7 @@ pub static KERNEL: Kernel = Kernel {
         include_str!("../../shaders/shared/blocks.wgsl"),
         include_str!("../../shaders/decode_blocks.wgsl"),
     ),
+    first_output: 3,
     params: Params::FIELDS,
     broken: &[
         Edit { name: "skipped stride", find: "element += WG", replace: "element += 2u * WG" },
@@ -73,30 +74,33 @@ pub static KERNEL: Kernel = Kernel {
 fn on_gpu(gpu: &Gpu, block: BlockType, bytes: &[u8]) -> Result<Vec<f32>, gpu::Error> {
     let (size, elements) = (block.size_bytes(), block.n_elements());
     let code = BlockType::ALL.iter().position(|known| *known == block).unwrap_or(BlockType::ALL.len());
-    // what comes back is larger than what goes in, so it sets the size of a chunk
-    let chunk_bytes = (gpu.max_chunk_bytes() / (elements * 4)).max(1) * size;
     let codebook = Codebook::of(block).map_or(&[][..], |codebook| codebook.packed);
-    let mut out = Vec::with_capacity(bytes.len() / size * elements);
-    for bytes in bytes.chunks(chunk_bytes) {
-        let n_elements = bytes.len() / size * elements;
-        let turn = gpu.turn();
-        let blocks = gpu.upload(&KERNEL, bytes, 0)?;
-        let codebook = gpu.upload(&KERNEL, codebook, 0)?;
-        let params = Params {
-            n_elements: to_u32(n_elements),
-            block_elements: to_u32(elements),
-            block_bytes: to_u32(size),
-        };
-        let outputs = gpu.run(&Call {
-            kernel: &KERNEL,
-            constants: &[("BLOCK_TYPE", to_u32(code))],
-            params: bytemuck::bytes_of(&params),
-            inputs: &[&blocks, &codebook],
-            outputs: &[n_elements],
-            groups: [to_u32(n_elements.div_ceil(BLOCK)), 1, 1],
-        })?;
-        drop((blocks, codebook, turn));
-        out.extend(outputs[0].iter().map(|&bits| f32::from_bits(bits)));
-    }
+    let n_blocks = bytes.len() / size;
+    let mut out = Vec::with_capacity(n_blocks * elements);
+    gpu.in_steps(
+        n_blocks,
+        |first| {
+            // what comes back is larger than what goes in, so it sets the size of a step
+            let count = (gpu.max_chunk_bytes() / (elements * 4)).max(1).min(n_blocks - first);
+            let blocks = gpu.upload(&KERNEL, &bytes[first * size..(first + count) * size], 0)?;
+            let codebook = gpu.upload(&KERNEL, codebook, 0)?;
+            let params = Params {
+                n_elements: to_u32(count * elements),
+                block_elements: to_u32(elements),
+                block_bytes: to_u32(size),
+            };
+            let submitted = gpu.submit(&Call {
+                kernel: &KERNEL,
+                constants: &[("BLOCK_TYPE", to_u32(code))],
+                params: bytemuck::bytes_of(&params),
+                inputs: &[&blocks, &codebook],
+                outputs: &[count * elements],
+                groups: [to_u32((count * elements).div_ceil(BLOCK)), 1, 1],
+            })?;
+            Ok((count, submitted))
+        },
+        |submitted| gpu.finish(submitted),
+        |outputs| out.extend(outputs[0].iter().map(|&bits| f32::from_bits(bits))),
+    )?;
     Ok(out)
 }

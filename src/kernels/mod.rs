@@ -3,8 +3,11 @@
 pub mod all_pairs;
 pub mod classify;
 pub mod decode_blocks;
+pub mod gemm;
 pub mod moments;
 mod operand;
+pub mod pack;
+mod partners;
 pub mod permuted_traces;
 pub mod row_dots;
 
@@ -20,10 +23,22 @@ pub const KERNELS: &[&gpu::Kernel] = &[
     &decode_blocks::KERNEL,
     &moments::KERNEL,
     &row_dots::KERNEL,
-    &all_pairs::TILE_BEST,
-    &all_pairs::TILE_STORE,
-    &all_pairs::SMALL_BEST,
-    &all_pairs::SMALL_STORE,
+    &pack::KERNEL,
+    &gemm::COOP16_BEST,
+    &gemm::COOP16_STORE,
+    &gemm::COOP16_ENERGY,
+    &gemm::COOP8_BEST,
+    &gemm::COOP8_STORE,
+    &gemm::COOP8_ENERGY,
+    &gemm::COOP8_F32_BEST,
+    &gemm::COOP8_F32_STORE,
+    &gemm::COOP8_F32_ENERGY,
+    &gemm::TILE_BEST,
+    &gemm::TILE_STORE,
+    &gemm::TILE_ENERGY,
+    &gemm::SMALL_BEST,
+    &gemm::SMALL_STORE,
+    &gemm::SMALL_ENERGY,
     &permuted_traces::KERNEL,
 ];
 

@@ -4,10 +4,12 @@
 //! nothing about reordered rows, and nothing about chance. 64-bit types, I32 and U32, which f32 cannot hold, and blocks
 //! whose squares leave the range of f32 are summed in f64 by the CPU backend, whatever the backend.
 
+use std::ops::Range;
+
 use super::Backend;
-use super::operand::{BLOCK, Operand, checksum};
+use super::operand::{BLOCK, Operand};
 use crate::cpu::Cpu;
-use crate::gpu::{self, Call, Edit, Gpu, Kernel};
+use crate::gpu::{self, Call, Edit, Gpu, Kernel, Submitted};
 use crate::reductions::{Elements, PairMoments};
 
 /// One pass over two equally long runs of elements of any two decodable dtypes: everything S0 and S1 need.
@@ -37,6 +39,7 @@ pub static KERNEL: Kernel = Kernel {
         include_str!("../../shaders/shared/reduce.wgsl"),
         include_str!("../../shaders/moments.wgsl"),
     ),
+    first_output: 3,
     params: Params::FIELDS,
     broken: &[
         Edit {
@@ -77,62 +80,121 @@ fn on_gpu(gpu: &Gpu, a: Elements<'_>, b: Elements<'_>) -> Result<PairMoments, gp
         return Ok(Cpu::detect().moments(a, b));
     };
     let n_elements = a.n_elements().min(b.n_elements());
-    let chunk = gpu.max_chunk_bytes() / a.element_bytes.max(b.element_bytes) / BLOCK * BLOCK;
     let mut total = PairMoments::default();
-    for first in (0..n_elements).step_by(chunk) {
-        let count = chunk.min(n_elements - first);
-        add_chunk(gpu, &a, &b, first..first + count, &mut total)?;
-    }
+    gpu.in_steps(
+        n_elements,
+        |first| {
+            let range = first..n_elements.min(first + most_elements(gpu, &a, &b));
+            Ok((range.len(), Step::submit(gpu, &a, &b, range)?))
+        },
+        |step| step.finish(gpu, &a, &b),
+        |blocks| blocks.iter().for_each(|block| total.add(block)),
+    )?;
     Ok(total)
 }
 
-/// Adds elements `range` (at most one upload) to `total`.
-fn add_chunk(
+/// Elements of one upload, a whole number of blocks.
+fn most_elements(gpu: &Gpu, a: &Operand<'_>, b: &Operand<'_>) -> usize {
+    gpu.max_chunk_bytes() / a.element_bytes.max(b.element_bytes) / BLOCK * BLOCK
+}
+
+/// A run on its way through a GPU while the caller prepares the next one.
+#[derive(Debug)]
+pub(crate) struct Begun(Option<Step>);
+
+/// Starts the moments of two runs on the device. What cannot be started, because it is too long for one upload or the
+/// device is in trouble, is done by [`finish`].
+pub(crate) fn begin(gpu: &Gpu, a: Elements<'_>, b: Elements<'_>) -> Begun {
+    let (Some(a), Some(b)) = (Operand::new(a), Operand::new(b)) else { return Begun(None) };
+    let n_elements = a.n_elements().min(b.n_elements());
+    let fits = n_elements > 0 && n_elements <= most_elements(gpu, &a, &b);
+    Begun(if fits { Step::submit(gpu, &a, &b, 0..n_elements).ok() } else { None })
+}
+
+/// What [`moments`] returns for the same two runs.
+///
+/// # Errors
+/// As [`moments`]: a step that failed is done again from the start.
+pub(crate) fn finish(
     gpu: &Gpu,
-    a: &Operand<'_>,
-    b: &Operand<'_>,
-    range: std::ops::Range<usize>,
-    total: &mut PairMoments,
-) -> Result<(), gpu::Error> {
-    let bytes_a = a.elements(range.start, range.len()).bytes;
-    let bytes_b = b.elements(range.start, range.len()).bytes;
-    let n_blocks = range.len().div_ceil(BLOCK);
-    let params = Params { n_elements: to_u32(range.len()), n_quads: to_u32(range.len().div_ceil(4)) };
-    let turn = gpu.turn();
-    let (device_a, device_b) = (gpu.upload(&KERNEL, bytes_a, 0)?, gpu.upload(&KERNEL, bytes_b, 0)?);
-    let outputs = gpu.run(&Call {
-        kernel: &KERNEL,
-        constants: &[("A_DTYPE", a.code), ("B_DTYPE", b.code)],
-        params: bytemuck::bytes_of(&params),
-        inputs: &[&device_a, &device_b],
-        outputs: &[n_blocks * RECORD],
-        groups: [to_u32(n_blocks), 1, 1],
-    })?;
-    drop((device_a, device_b, turn));
-
-    let partials: Vec<Partial> = outputs[0].chunks_exact(RECORD).map(Partial::read).collect();
-    for (what, bytes, found) in [
-        ("checksum of a", bytes_a, partials.iter().fold(0_u32, |sum, p| sum.wrapping_add(p.checksum_a))),
-        ("checksum of b", bytes_b, partials.iter().fold(0_u32, |sum, p| sum.wrapping_add(p.checksum_b))),
-    ] {
-        gpu.expect_equal(&KERNEL, what, found, checksum(bytes))?;
-    }
-    let n_seen: u64 = partials.iter().map(|p| p.moments.n_elements).sum();
-    gpu.expect_equal(&KERNEL, "element count", n_seen, range.len() as u64)?;
-
-    for (block_idx, partial) in partials.iter().enumerate() {
-        let (first, count) = (range.start + block_idx * BLOCK, BLOCK.min(range.len() - block_idx * BLOCK));
-        let on_host = || Cpu::portable().moments(a.elements(first, count), b.elements(first, count));
-        if !(squares_fit(partial.largest_a) && squares_fit(partial.largest_b)) {
-            total.add(&on_host());
-            continue;
+    begun: Begun,
+    a: Elements<'_>,
+    b: Elements<'_>,
+) -> Result<PairMoments, gpu::Error> {
+    let mut begun = begun.0;
+    gpu.recovering(|| match (begun.take(), Operand::new(a), Operand::new(b)) {
+        (Some(step), Some(a), Some(b)) => {
+            let mut total = PairMoments::default();
+            step.finish(gpu, &a, &b)?.iter().for_each(|block| total.add(block));
+            Ok(total)
         }
-        if (first / BLOCK).is_multiple_of(RECHECK_EVERY) {
-            recheck(gpu, &partial.moments, &on_host())?;
-        }
-        total.add(&partial.moments);
+        _ => on_gpu(gpu, a, b),
+    })
+}
+
+/// One upload of both runs and its dispatch.
+#[derive(Debug)]
+struct Step {
+    range: Range<usize>,
+    submitted: Submitted,
+}
+
+impl Step {
+    fn submit(gpu: &Gpu, a: &Operand<'_>, b: &Operand<'_>, range: Range<usize>) -> Result<Step, gpu::Error> {
+        let n_blocks = range.len().div_ceil(BLOCK);
+        let params = Params { n_elements: to_u32(range.len()), n_quads: to_u32(range.len().div_ceil(4)) };
+        let upload =
+            |side: &Operand<'_>| gpu.upload(&KERNEL, side.elements(range.start, range.len()).bytes, 0);
+        let (device_a, device_b) = (upload(a)?, upload(b)?);
+        let submitted = gpu.submit(&Call {
+            kernel: &KERNEL,
+            constants: &[("A_DTYPE", a.code), ("B_DTYPE", b.code)],
+            params: bytemuck::bytes_of(&params),
+            inputs: &[&device_a, &device_b],
+            outputs: &[n_blocks * RECORD],
+            groups: [to_u32(n_blocks), 1, 1],
+        })?;
+        Ok(Step { range, submitted })
     }
-    Ok(())
+
+    /// Moments of every block. Checksums and counts of elements that are not finite must be the host's.
+    fn finish(self, gpu: &Gpu, a: &Operand<'_>, b: &Operand<'_>) -> Result<Vec<PairMoments>, gpu::Error> {
+        let range = self.range;
+        // while the device works
+        let cpu = Cpu::detect();
+        let on_host_a = cpu.classify(a.elements(range.start, range.len()));
+        let on_host_b = cpu.classify(b.elements(range.start, range.len()));
+        let outputs = gpu.finish(self.submitted)?;
+
+        let partials: Vec<Partial> = outputs[0].chunks_exact(RECORD).map(Partial::read).collect();
+        let sum = |count: fn(&Partial) -> u64| partials.iter().map(count).sum::<u64>();
+        let checksum = |of: fn(&Partial) -> u32| partials.iter().map(of).fold(0, u32::wrapping_add);
+        gpu.expect_equal(&KERNEL, "checksum of a", checksum(|p| p.checksum_a), on_host_a.checksum)?;
+        gpu.expect_equal(&KERNEL, "checksum of b", checksum(|p| p.checksum_b), on_host_b.checksum)?;
+        for (what, found, on_host) in [
+            ("count of NaN and Inf in a", sum(|p| p.moments.n_non_finite_a), &on_host_a),
+            ("count of NaN and Inf in b", sum(|p| p.moments.n_non_finite_b), &on_host_b),
+        ] {
+            gpu.expect_equal(&KERNEL, what, found, on_host.n_nan + on_host.n_inf)?;
+        }
+        gpu.expect_equal(&KERNEL, "element count", sum(|p| p.moments.n_elements), range.len() as u64)?;
+
+        let mut blocks = Vec::with_capacity(partials.len());
+        for (block_idx, partial) in partials.iter().enumerate() {
+            let (first, count) =
+                (range.start + block_idx * BLOCK, BLOCK.min(range.len() - block_idx * BLOCK));
+            let on_host = || Cpu::portable().moments(a.elements(first, count), b.elements(first, count));
+            if !(squares_fit(partial.largest_a) && squares_fit(partial.largest_b)) {
+                blocks.push(on_host());
+                continue;
+            }
+            if (first / BLOCK).is_multiple_of(RECHECK_EVERY) {
+                recheck(gpu, &partial.moments, &on_host())?;
+            }
+            blocks.push(partial.moments);
+        }
+        Ok(blocks)
+    }
 }
 
 /// What one workgroup returns.

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::reductions::Elements;
+use crate::cpu::Cpu;
+use crate::reductions::{ClassCounts, Elements};
 use crate::tensor::{Dtype, Matrix, Values};
 
 /// Elements of one f32 partial sum (`BLOCK` in shaders/shared/consts.wgsl).
@@ -63,6 +64,7 @@ impl<'a> Operand<'a> {
 /// Some rows and columns of a matrix, each row padded to whole slabs, in the stored type.
 pub(super) struct Rows<'a> {
     pub(super) code: u32,
+    dtype: Dtype,
     pub(super) n_rows: usize,
     pub(super) padded_cols: usize,
     pub(super) bytes: Cow<'a, [u8]>,
@@ -85,7 +87,12 @@ impl<'a> Rows<'a> {
         };
         factors.resize(padded_cols, 0.0);
         let code = shader_code(dtype).expect("the types of a matrix are in the table");
-        Rows { code, n_rows: rows.len(), padded_cols, bytes, factors }
+        Rows { code, dtype, n_rows: rows.len(), padded_cols, bytes, factors }
+    }
+
+    /// Checksum and counts of the bytes, padding included, as the host sees them.
+    pub(super) fn classes(&self) -> ClassCounts {
+        Cpu::detect().classify(Elements { dtype: self.dtype, bytes: &self.bytes })
     }
 }
 
@@ -114,12 +121,4 @@ fn padded<'a, T: bytemuck::Pod>(
         out[..cols.len() * width].copy_from_slice(bytemuck::cast_slice(stored));
     }
     Cow::Owned(bytes)
-}
-
-/// Wrapping sum of the little-endian 32-bit words; a short tail counts as zero-padded.
-pub(super) fn checksum(bytes: &[u8]) -> u32 {
-    let (words, rest) = bytes.as_chunks::<4>();
-    let mut tail = [0; 4];
-    tail[..rest.len()].copy_from_slice(rest);
-    words.iter().fold(u32::from_le_bytes(tail), |sum, word| sum.wrapping_add(u32::from_le_bytes(*word)))
 }

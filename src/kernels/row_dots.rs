@@ -3,10 +3,12 @@
 //! The cosine of aligned rows is made of these. They say nothing about reordered rows. A row with NaN or Inf has NaN
 //! or infinite sums.
 
+use std::ops::Range;
+
 use super::Backend;
 use super::moments::{squares_fit, to_u32};
-use super::operand::{BLOCK, Rows, checksum, element_bytes};
-use crate::gpu::{self, Call, Edit, Gpu, Kernel, Resident};
+use super::operand::{BLOCK, Rows, element_bytes};
+use crate::gpu::{self, Call, Edit, Gpu, Kernel, Resident, Submitted};
 use crate::reductions::RowDots;
 use crate::tensor::Matrix;
 
@@ -37,6 +39,7 @@ pub static KERNEL: Kernel = Kernel {
         include_str!("../../shaders/shared/reduce.wgsl"),
         include_str!("../../shaders/row_dots.wgsl"),
     ),
+    first_output: 5,
     params: Params::FIELDS,
     broken: &[
         Edit { name: "skipped stride", find: "quad += WG", replace: "quad += 2u * WG" },
@@ -56,42 +59,72 @@ pub static KERNEL: Kernel = Kernel {
 };
 
 /// Words of one partial (`RECORD` in the shader).
-const RECORD: usize = 10;
+const RECORD: usize = 11;
 
 fn on_gpu(gpu: &Gpu, a: &Matrix, b: &Matrix) -> Result<Vec<RowDots>, gpu::Error> {
     let (n_rows, n_cols) = (a.n_rows.min(b.n_rows), a.n_cols.min(b.n_cols));
     let mut dots = vec![RowDots::default(); n_rows];
     let width = element_bytes(a).max(element_bytes(b));
-    let max_cols = gpu.max_chunk_bytes() / width / BLOCK * BLOCK;
-    for first_col in (0..n_cols).step_by(max_cols) {
-        let cols = first_col..n_cols.min(first_col + max_cols);
-        let step = rows_per_chunk(gpu, cols.len(), width);
-        for first_row in (0..n_rows).step_by(step) {
-            let rows = first_row..n_rows.min(first_row + step);
-            let (rows_a, rows_b) =
-                (Rows::new(a, rows.clone(), cols.clone()), Rows::new(b, rows.clone(), cols.clone()));
-            let turn = gpu.turn();
-            let (device_a, device_b) =
-                (OnDevice::upload(gpu, &rows_a, 0)?, OnDevice::upload(gpu, &rows_b, 0)?);
-            let partials = run(gpu, (&rows_a, &device_a), (&rows_b, &device_b))?;
-            drop((device_a, device_b, turn));
-            for (index, (sum, blocks)) in dots[rows].iter_mut().zip(partials).enumerate() {
-                for (block_idx, partial) in blocks.into_iter().enumerate() {
-                    let first = cols.start + block_idx * BLOCK;
-                    let block_cols = first..cols.end.min(first + BLOCK);
-                    let on_host = || host_block(a, b, first_row + index, block_cols.clone());
-                    let part = if partial.fits { partial.dots } else { on_host() };
-                    if partial.fits && ((first_row + index) * n_cols + first).is_multiple_of(RECHECK_EVERY) {
-                        recheck(gpu, &part, &on_host(), block_cols.len())?;
-                    }
-                    sum.ab += part.ab;
-                    sum.aa += part.aa;
-                    sum.bb += part.bb;
+    let mut first_col = 0;
+    while first_col < n_cols {
+        let cols = first_col..n_cols.min(first_col + gpu.max_chunk_bytes() / width / BLOCK * BLOCK);
+        let mut next_row = 0;
+        gpu.in_steps(
+            n_rows,
+            |first_row| {
+                let rows = first_row..n_rows.min(first_row + rows_per_chunk(gpu, cols.len(), width));
+                let sides =
+                    (Rows::new(a, rows.clone(), cols.clone()), Rows::new(b, rows.clone(), cols.clone()));
+                let (device_a, device_b) =
+                    (OnDevice::upload(gpu, &sides.0, 0)?, OnDevice::upload(gpu, &sides.1, 0)?);
+                let submitted = submit(gpu, (&sides.0, &device_a), (&sides.1, &device_b))?;
+                Ok((rows.len(), (rows, sides, submitted)))
+            },
+            |(rows, sides, submitted)| {
+                let partials = finish(gpu, &sides.0, &sides.1, submitted)?;
+                checked_sums(gpu, (a, b), rows, cols.clone(), partials)
+            },
+            |sums| {
+                for (dots, sum) in dots[next_row..].iter_mut().zip(&sums) {
+                    dots.ab += sum.ab;
+                    dots.aa += sum.aa;
+                    dots.bb += sum.bb;
                 }
-            }
-        }
+                next_row += sums.len();
+            },
+        )?;
+        first_col = cols.end;
     }
     Ok(dots)
+}
+
+/// Sums of some rows over some columns: blocks that f32 cannot hold are summed on the host, and one in
+/// [`RECHECK_EVERY`] is compared with the host's.
+fn checked_sums(
+    gpu: &Gpu,
+    (a, b): (&Matrix, &Matrix),
+    rows: Range<usize>,
+    cols: Range<usize>,
+    partials: Vec<Vec<Partial>>,
+) -> Result<Vec<RowDots>, gpu::Error> {
+    let mut sums = Vec::with_capacity(rows.len());
+    for (row, blocks) in rows.zip(partials) {
+        let mut sum = RowDots::default();
+        for (block_idx, partial) in blocks.into_iter().enumerate() {
+            let first = cols.start + block_idx * BLOCK;
+            let block_cols = first..cols.end.min(first + BLOCK);
+            let on_host = || host_block(a, b, row, block_cols.clone());
+            let part = if partial.fits { partial.dots } else { on_host() };
+            if partial.fits && (row * a.n_cols.min(b.n_cols) + first).is_multiple_of(RECHECK_EVERY) {
+                recheck(gpu, &part, &on_host(), block_cols.len())?;
+            }
+            sum.ab += part.ab;
+            sum.aa += part.aa;
+            sum.bb += part.bb;
+        }
+        sums.push(sum);
+    }
+    Ok(sums)
 }
 
 /// Blocks whose first element has an index divisible by this are summed again on the host.
@@ -125,16 +158,26 @@ impl OnDevice {
 #[derive(Clone, Copy)]
 pub(super) struct Partial {
     pub(super) dots: RowDots,
+    /// Largest magnitude of a; NaN where an element is not finite.
+    pub(super) largest_a: f32,
     /// Whether every value is finite and every square stays inside f32; otherwise the sums mean nothing.
     pub(super) fits: bool,
 }
 
-/// Per row, the partials of its blocks. The checksums of both uploads are verified.
+/// Per row, the partials of its blocks.
 pub(super) fn run(
+    gpu: &Gpu,
+    a: (&Rows<'_>, &OnDevice),
+    b: (&Rows<'_>, &OnDevice),
+) -> Result<Vec<Vec<Partial>>, gpu::Error> {
+    finish(gpu, a.0, b.0, submit(gpu, a, b)?)
+}
+
+fn submit(
     gpu: &Gpu,
     (rows_a, device_a): (&Rows<'_>, &OnDevice),
     (rows_b, device_b): (&Rows<'_>, &OnDevice),
-) -> Result<Vec<Vec<Partial>>, gpu::Error> {
+) -> Result<Submitted, gpu::Error> {
     let n_blocks = rows_a.padded_cols.div_ceil(BLOCK);
     let n_groups = rows_a.n_rows * n_blocks;
     let params = Params {
@@ -142,26 +185,45 @@ pub(super) fn run(
         row_quads: to_u32(rows_a.padded_cols / 4),
         n_blocks: to_u32(n_blocks),
     };
-    let outputs = gpu.run(&Call {
+    gpu.submit(&Call {
         kernel: &KERNEL,
         constants: &[("A_DTYPE", rows_a.code), ("B_DTYPE", rows_b.code)],
         params: bytemuck::bytes_of(&params),
         inputs: &[&device_a.values, &device_b.values, &device_a.factors, &device_b.factors],
         outputs: &[n_groups * RECORD],
         groups: [to_u32(n_groups), 1, 1],
-    })?;
+    })
+}
+
+/// Checksums of both uploads and their counts of NaN and Inf must be the host's.
+fn finish(
+    gpu: &Gpu,
+    rows_a: &Rows<'_>,
+    rows_b: &Rows<'_>,
+    submitted: Submitted,
+) -> Result<Vec<Vec<Partial>>, gpu::Error> {
+    // while the device works
+    let on_host = [rows_a, rows_b].map(Rows::classes);
+    let outputs = gpu.finish(submitted)?;
     let records = || outputs[0].chunks_exact(RECORD);
     let half_sum = |low: usize| records().fold(0_u32, |sum, r| sum.wrapping_add(r[low] | r[low + 1] << 16));
-    gpu.expect_equal(&KERNEL, "checksum of a", half_sum(1), checksum(&rows_a.bytes))?;
-    gpu.expect_equal(&KERNEL, "checksum of b", half_sum(3), checksum(&rows_b.bytes))?;
+    gpu.expect_equal(&KERNEL, "checksum of a", half_sum(1), on_host[0].checksum)?;
+    gpu.expect_equal(&KERNEL, "checksum of b", half_sum(3), on_host[1].checksum)?;
+    for (what, shift, on_host) in
+        [("count of NaN and Inf in a", 0, on_host[0]), ("count of NaN and Inf in b", 16, on_host[1])]
+    {
+        let found: u64 = records().map(|record| u64::from(record[10] >> shift & 0xffff)).sum();
+        gpu.expect_equal(&KERNEL, what, found, on_host.n_nan + on_host.n_inf)?;
+    }
     let n_seen: u64 = records().map(|record| u64::from(record[0])).sum();
     gpu.expect_equal(&KERNEL, "element count", n_seen, (rows_a.n_rows * rows_a.padded_cols) as u64)?;
 
     let partial = |record: &[u32]| {
         let float = |index: usize| f32::from_bits(record[index]);
         let dots = RowDots { ab: float(7).into(), aa: float(8).into(), bb: float(9).into() };
-        Partial { dots, fits: squares_fit(float(5)) && squares_fit(float(6)) }
+        Partial { dots, largest_a: float(5), fits: squares_fit(float(5)) && squares_fit(float(6)) }
     };
+    let n_blocks = rows_a.padded_cols.div_ceil(BLOCK);
     Ok(outputs[0]
         .chunks(n_blocks * RECORD)
         .map(|row| row.chunks_exact(RECORD).map(partial).collect())

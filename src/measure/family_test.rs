@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::agreement::{Agreement, agreement};
 use super::families::{Family, Kind};
 use super::trace::{Exchange, Trace, trace_test};
-use super::units::{Axis, load_units, load_vector, side_by_side};
+use super::units::{Axis, load_units, load_vector, read_of_units, side_by_side};
 use crate::align::{Alignment, PairedPart};
 use crate::canonical::{CanonicalModel, CanonicalPart, gain_of};
 use crate::kernels::{Backend, all_pairs, moments, permuted_traces};
 use crate::numerics::Rng;
 use crate::reductions::{AllPairs, Elements, Keep, PairMoments, Ranking};
 use crate::roles::Graph;
-use crate::stream::{Error, ReadMeter, RowPairing};
+use crate::stream::{Error, ReadMeter, RowPairing, RowRead, expect_rows};
 use crate::tensor::Matrix;
 
 /// How much of a family is read.
@@ -20,10 +20,22 @@ use crate::tensor::Matrix;
 pub struct Budget {
     /// Units drawn, at most 4,096.
     pub max_units: usize,
+    /// Which ones.
+    pub draw: Draw,
     /// Output rows that serve as features of units that are columns.
     pub max_feature_rows: usize,
     /// Permutations of one test.
     pub max_permutations: u64,
+}
+
+/// Which units and tokens a test looks at. Any choice that does not depend on the weights keeps the test exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Draw {
+    /// Drawn by seed from all.
+    Scattered,
+    /// The last units, and a window of tokens that begins where the seed says: each matrix is read in one run, and what
+    /// stands behind it in the file comes along.
+    Consecutive,
 }
 
 /// One model of the pair with what reading needs.
@@ -66,15 +78,25 @@ pub fn test_family(
     meter: &ReadMeter,
 ) -> Result<Outcome, Error> {
     let mut rng = Rng::new(labels);
-    let units = draw_units(family, budget.max_units, &mut rng);
+    let units = draw_units(family, budget, &mut rng);
     let n = units.len();
+    let is_sample = (n as u64) < family.n_units;
+    let tested = if is_sample { inside_groups(family, n) } else { family.exchange };
+    let features: Vec<(Vec<u64>, Vec<u64>)> = family
+        .members
+        .iter()
+        .map(|member| {
+            let pair = &alignment.pairs[member.pair];
+            draw_features(family, pair, &right.canonical.parts[pair.right], budget, &mut rng)
+        })
+        .collect();
+    expect_rows(&reads((left, right), alignment, family, &units, &features))?;
     let mut views: Vec<AllPairs> = Vec::new();
     let mut halves: [Vec<Vec<f32>>; 2] = [Vec::new(), Vec::new()];
     let (mut flop, mut is_finite, mut sampled_moments) = (0, true, Vec::new());
-    for member in &family.members {
+    for (member, features) in family.members.iter().zip(&features) {
         let pair = &alignment.pairs[member.pair];
         let (part_l, part_r) = (&left.canonical.parts[pair.left], &right.canonical.parts[pair.right]);
-        let features = draw_features(family, pair, part_r, budget, &mut rng);
         let load = |part: &CanonicalPart, rows: &[u64]| {
             load_member(part, member.axis, &units, member.blocks_per_group, family, rows, meter)
         };
@@ -99,8 +121,13 @@ pub fn test_family(
         }
         // the first matrix names a partner by its signed cosine; later ones may carry a flipped sign
         let ranking = if views.is_empty() { Ranking::Signed } else { Ranking::Magnitude };
-        flop += 2 * (n * n * a.n_cols) as u64;
-        views.push(all_pairs::all_pairs(backend, &a, &b, ranking, Keep::Scores)?);
+        views.push(match tested.group_size() {
+            Some(group_size) if is_sample => group_scores(backend, &a, &b, ranking, group_size, &mut flop)?,
+            _ => {
+                flop += 2 * (n * n * a.n_cols) as u64;
+                all_pairs::all_pairs(backend, &a, &b, ranking, Keep::Scores)?
+            }
+        });
     }
     let mut outcome =
         Outcome { trace: silent(n), halves: None, agreement: None, sampled_moments, flop, is_finite };
@@ -110,7 +137,7 @@ pub fn test_family(
     let test = |scores: &[f32], label: u64| {
         let mut rng = Rng::new(&[labels, &[label]].concat());
         let mut traces = |orders: &[u32]| permuted_traces::permuted_traces(backend, scores, n, orders);
-        trace_test(scores, n, family.exchange, budget.max_permutations, &mut rng, &mut traces)
+        trace_test(scores, n, tested, budget.max_permutations, &mut rng, &mut traces)
     };
     if family.kind == Kind::ResidualDimensions {
         let [first, second] = halves.map(|scores| mean_scores(&scores, n));
@@ -120,12 +147,52 @@ pub fn test_family(
     }
     let scores: Vec<Vec<f32>> = views.iter_mut().map(|view| view.scores.take().unwrap_or_default()).collect();
     outcome.trace = test(&mean_scores(&scores, n), 0)?;
-    if n as u64 == family.n_units
-        && let [first, second, ..] = &views[..]
-    {
+    if !is_sample && let [first, second, ..] = &views[..] {
         outcome.agreement = Some(agreement(first, second));
     }
     Ok(outcome)
+}
+
+/// Units of a sample that change places with each other. Orders inside groups are a subgroup of all orders, so the test stays
+/// exact; the variance of T loses one part in 256 of its terms; and only the scores inside groups have to be multiplied.
+const GROUP_UNITS: usize = 256;
+/// Groups of fewer units would lose too much of it.
+const FEWEST_GROUP_UNITS: usize = 64;
+
+/// Which orders a sample of the units is tested under.
+fn inside_groups(family: &Family, n: usize) -> Exchange {
+    match family.exchange {
+        // its scores are tested as halves and as a whole: products of few features, cheap
+        exchange if family.kind == Kind::ResidualDimensions => exchange,
+        Exchange::Free if n.is_multiple_of(GROUP_UNITS) => Exchange::Blocks { group_size: GROUP_UNITS },
+        Exchange::Wreath { group_size } if group_size >= FEWEST_GROUP_UNITS => {
+            Exchange::Blocks { group_size }
+        }
+        exchange => exchange,
+    }
+}
+
+/// Scores inside groups of consecutive units, zeros elsewhere, [n, n]. No partners: those need all scores.
+fn group_scores(
+    backend: &Backend,
+    a: &Matrix,
+    b: &Matrix,
+    ranking: Ranking,
+    group_size: usize,
+    flop: &mut u64,
+) -> Result<AllPairs, Error> {
+    let n = a.n_rows;
+    let mut scores = vec![0.0_f32; n * n];
+    for first in (0..n).step_by(group_size) {
+        let end = (first + group_size).min(n);
+        let (of_a, of_b) = (a.row_range(first..end), b.row_range(first..end));
+        *flop += 2 * ((end - first) * (end - first) * a.n_cols) as u64;
+        let found = all_pairs::all_pairs(backend, &of_a, &of_b, ranking, Keep::Scores)?;
+        for (row, found) in (first..end).zip(found.scores.unwrap_or_default().chunks_exact(end - first)) {
+            scores[row * n + first..row * n + end].copy_from_slice(found);
+        }
+    }
+    Ok(AllPairs { rows: Vec::new(), columns: Vec::new(), sum: 0.0, sum_squares: 0.0, scores: Some(scores) })
 }
 
 fn silent(n_units: usize) -> Trace {
@@ -141,14 +208,45 @@ fn silent(n_units: usize) -> Trace {
     }
 }
 
-/// Units of the test: a seeded sample, of whole groups where units come in groups.
-fn draw_units(family: &Family, max_units: usize, rng: &mut Rng) -> Vec<u64> {
+/// What the test of a family is about to read of both models: its matrices, and the gains that are folded into them.
+fn reads(
+    (left, right): (Model<'_>, Model<'_>),
+    alignment: &Alignment,
+    family: &Family,
+    units: &[u64],
+    features: &[(Vec<u64>, Vec<u64>)],
+) -> Vec<RowRead> {
+    let mut reads = Vec::new();
+    for (member, features) in family.members.iter().zip(features) {
+        let pair = &alignment.pairs[member.pair];
+        for (model, part, features) in [(left, pair.left, &features.0), (right, pair.right, &features.1)] {
+            let part = &model.canonical.parts[part];
+            if member.blocks_per_group == 1 {
+                reads.push(read_of_units(&part.stored, member.axis, units, features));
+            }
+            if member.axis == Axis::Rows
+                && let Some(gain) = part.role.and_then(|role| gain_of(model.canonical, &role))
+            {
+                let stored = &model.canonical.parts[gain].stored;
+                reads.push(RowRead { stored: stored.clone(), rows: vec![0], columns: 0..stored.view.n_cols });
+            }
+        }
+    }
+    reads
+}
+
+/// Units of the test, of whole groups where units come in groups.
+fn draw_units(family: &Family, budget: &Budget, rng: &mut Rng) -> Vec<u64> {
     let n_units = usize::try_from(family.n_units).unwrap_or(0);
+    let mut chosen = |n: usize, n_drawn: usize| match budget.draw {
+        Draw::Scattered => rng.sample(n, n_drawn),
+        Draw::Consecutive => (n - n_drawn.min(n)..n).collect(),
+    };
     match family.exchange {
-        Exchange::Free => rng.sample(n_units, max_units).into_iter().map(|unit| unit as u64).collect(),
+        Exchange::Free => chosen(n_units, budget.max_units).into_iter().map(|unit| unit as u64).collect(),
         Exchange::Wreath { group_size } | Exchange::Blocks { group_size } => {
-            let n_groups = (max_units / group_size).max(1);
-            let groups = rng.sample(n_units / group_size, n_groups);
+            let n_groups = (budget.max_units / group_size).max(1);
+            let groups = chosen(n_units / group_size, n_groups);
             groups
                 .into_iter()
                 .flat_map(|group| group * group_size..(group + 1) * group_size)
@@ -177,7 +275,14 @@ fn draw_features(
     let max_tokens = budget.max_feature_rows * 2;
     // half the draw is shuffled into each half of the test
     let mut draw = |n_rows: usize| {
-        let mut rows = rng.sample(n_rows, max_tokens);
+        let mut rows = match budget.draw {
+            Draw::Scattered => rng.sample(n_rows, max_tokens),
+            Draw::Consecutive => {
+                let n_drawn = max_tokens.min(n_rows);
+                let first = rng.below(n_rows - n_drawn + 1);
+                (first..first + n_drawn).collect()
+            }
+        };
         rng.shuffle(&mut rows);
         rows
     };

@@ -10,19 +10,25 @@
 //! Measured on trained families (docs/methods.md#span): independent ≤ .29 (distilled among them), tables from one initialisation
 //! .28 to .72, a table taken over .59 to 1. There is no exact null: it makes a verdict inconclusive, no more.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
 use super::cholesky::{ln_det_positive, row_products};
 use crate::canonical::CanonicalPart;
 use crate::kernels::{Backend, all_pairs};
 use crate::numerics::{Rng, digamma};
 use crate::reductions::{Keep, MAX_KEPT_SCORES, Ranking};
 use crate::stream::{Error, ReadMeter, StoredView, read_rows};
-use crate::tensor::Matrix;
+use crate::tensor::{Matrix, Values};
 
 /// Tokens per dimension, as measured; fewer than the least tell too little.
 const TOKENS_PER_DIMENSION: usize = 8;
 const FEWEST_TOKENS_PER_DIMENSION: usize = 4;
 /// Tokens of a block: the length of an f32 sum.
 const BLOCK_TOKENS: usize = 4096;
+/// Rows of a table's own product that are multiplied together with all rows up to them: five eighths of the whole at 4,096.
+const OWN_ROWS: usize = 1024;
 /// Dimensions below this are too few for a mean.
 const FEWEST_DIMENSIONS: usize = 16;
 
@@ -53,18 +59,21 @@ pub fn token_span(
         Ok(Columns::new(&read_rows(stored, rows, 0..left.view.n_cols, meter)?))
     };
     // one product after the other: each is as large as a model's largest matrix
-    let mut ln_det = |of_left: &StoredView, rows_l: &[u64], of_right: &StoredView, rows_r: &[u64]| {
+    let mut own = |stored: &StoredView, rows: &[u64]| -> Result<Option<Own>, Error> {
         let mut product = Product::new(n_dims);
-        for (rows_l, rows_r) in rows_l.chunks(BLOCK_TOKENS).zip(rows_r.chunks(BLOCK_TOKENS)) {
-            let (a, b) = (load(of_left, rows_l)?, load(of_right, rows_r)?);
-            product.add(backend, &a, &b, flop)?;
+        for rows in rows.chunks(BLOCK_TOKENS) {
+            product.add_own(backend, &load(stored, rows)?, flop)?;
         }
-        Ok::<_, Error>(product)
+        Ok(product.own())
     };
-    let own_l = ln_det(left, &rows_l, left, &rows_l)?.own();
-    let own_r = ln_det(right, &rows_r, right, &rows_r)?.own();
+    let (own_l, own_r) = (own(left, &rows_l)?, own(right, &rows_r)?);
     let (Some(own_l), Some(own_r)) = (own_l, own_r) else { return Ok(None) };
-    let across = ln_det(left, &rows_l, right, &rows_r)?.across(&own_l.scales, &own_r.scales);
+    let mut across = Product::new(n_dims);
+    for (rows_l, rows_r) in rows_l.chunks(BLOCK_TOKENS).zip(rows_r.chunks(BLOCK_TOKENS)) {
+        let (a, b) = (load(left, rows_l)?, load(right, rows_r)?);
+        across.add(backend, &a, &b, flop)?;
+    }
+    let across = across.across(&own_l.scales, &own_r.scales);
     Ok(across.map(|across| nearness(across, &own_l, &own_r, n_dims, drawn.len())))
 }
 
@@ -86,16 +95,43 @@ impl Columns {
     fn new(rows: &Matrix) -> Columns {
         let (n_dims, n_tokens) = (rows.n_cols, rows.n_rows);
         let (mut norms, mut sums) = (vec![0.0; n_dims], vec![0.0; n_dims]);
-        let mut values = vec![0.0_f32; n_dims * n_tokens];
-        for (col, column) in values.chunks_exact_mut(n_tokens).enumerate() {
-            for (row, value) in column.iter_mut().enumerate() {
-                *value = rows.at(row, col);
-                sums[col] += f64::from(*value);
-                norms[col] += f64::from(*value).powi(2);
+        // sixteen columns together: a line of the rows is read once
+        let groups = norms.par_chunks_mut(16).zip(sums.par_chunks_mut(16)).enumerate();
+        let add = |(group, (norms, sums)): (usize, (&mut [f64], &mut [f64])),
+                   keep: &mut dyn FnMut(usize, usize)| {
+            for row in 0..n_tokens {
+                for (col, (norm, sum)) in norms.iter_mut().zip(sums.iter_mut()).enumerate() {
+                    let value = f64::from(rows.at(row, 16 * group + col));
+                    *sum += value;
+                    *norm += value * value;
+                    keep(row, col);
+                }
             }
-            norms[col] = norms[col].sqrt();
-        }
-        Columns { unit: Matrix::from_f32(n_dims, n_tokens, values), norms, sums }
+            norms.iter_mut().for_each(|norm| *norm = norm.sqrt());
+        };
+        // bf16 stays packed: the product may take it as stored
+        let values = match &rows.values {
+            Values::Bf16(bits) => {
+                let mut columns = vec![0_u16; n_dims * n_tokens];
+                columns.par_chunks_mut(n_tokens * 16).zip(groups).for_each(|(columns, group)| {
+                    let first = 16 * group.0;
+                    add(group, &mut |row, col| {
+                        columns[col * n_tokens + row] = bits[row * n_dims + first + col];
+                    });
+                });
+                Values::Bf16(columns)
+            }
+            _ => {
+                let mut columns = vec![0.0_f32; n_dims * n_tokens];
+                columns.par_chunks_mut(n_tokens * 16).zip(groups).for_each(|(columns, group)| {
+                    let first = 16 * group.0;
+                    add(group, &mut |row, col| columns[col * n_tokens + row] = rows.at(row, first + col));
+                });
+                Values::F32(columns)
+            }
+        };
+        let unit = Matrix { n_rows: n_dims, n_cols: n_tokens, values, column_scale: None };
+        Columns { unit, norms, sums }
     }
 }
 
@@ -121,21 +157,53 @@ impl Product {
 
     fn add(&mut self, backend: &Backend, a: &Columns, b: &Columns, flop: &mut u64) -> Result<(), Error> {
         let n = self.n_dims;
-        *flop += 2 * (n * n * a.unit.n_cols) as u64;
-        self.n_tokens += a.unit.n_cols;
-        let scores = all_pairs::all_pairs(backend, &a.unit, &b.unit, Ranking::Signed, Keep::Scores)?.scores;
-        let cosines = scores.unwrap_or_default();
-        for ((row, cosines), norm) in
-            self.values.chunks_exact_mut(n).zip(cosines.chunks_exact(n)).zip(&a.norms)
-        {
-            for ((value, cosine), other) in row.iter_mut().zip(cosines).zip(&b.norms) {
-                *value += f64::from(*cosine) * norm * other;
-            }
+        self.add_rows(backend, (a, 0..n), (b, 0..n), flop)?;
+        self.count(a, b);
+        Ok(())
+    }
+
+    /// A table with itself: its lower triangle is enough for a determinant.
+    fn add_own(&mut self, backend: &Backend, a: &Columns, flop: &mut u64) -> Result<(), Error> {
+        for first in (0..self.n_dims).step_by(OWN_ROWS) {
+            let end = (first + OWN_ROWS).min(self.n_dims);
+            self.add_rows(backend, (a, first..end), (a, 0..end), flop)?;
         }
+        self.count(a, a);
+        Ok(())
+    }
+
+    /// Rows `of_a` × columns `of_b` of the product of a block.
+    fn add_rows(
+        &mut self,
+        backend: &Backend,
+        (a, of_a): (&Columns, Range<usize>),
+        (b, of_b): (&Columns, Range<usize>),
+        flop: &mut u64,
+    ) -> Result<(), Error> {
+        *flop += 2 * (of_a.len() * of_b.len() * a.unit.n_cols) as u64;
+        let rows = |columns: &'_ Columns, range: &Range<usize>| {
+            if range.len() == self.n_dims { None } else { Some(columns.unit.row_range(range.clone())) }
+        };
+        let (left, right) = (rows(a, &of_a), rows(b, &of_b));
+        let (left, right) = (left.as_ref().unwrap_or(&a.unit), right.as_ref().unwrap_or(&b.unit));
+        let scores = all_pairs::all_pairs(backend, left, right, Ranking::Signed, Keep::Scores)?.scores;
+        let cosines = scores.unwrap_or_default();
+        let rows = self.values[of_a.start * self.n_dims..].par_chunks_mut(self.n_dims);
+        rows.zip(cosines.par_chunks_exact(of_b.len())).zip(&a.norms[of_a]).for_each(
+            |((row, cosines), norm)| {
+                for ((value, cosine), other) in row.iter_mut().zip(cosines).zip(&b.norms[of_b.clone()]) {
+                    *value += f64::from(*cosine) * norm * other;
+                }
+            },
+        );
+        Ok(())
+    }
+
+    fn count(&mut self, a: &Columns, b: &Columns) {
+        self.n_tokens += a.unit.n_cols;
         for (totals, columns) in self.sums.iter_mut().zip([a, b]) {
             totals.iter_mut().zip(&columns.sums).for_each(|(total, sum)| *total += sum);
         }
-        Ok(())
     }
 
     fn centre(&mut self) {
@@ -201,7 +269,12 @@ mod tests {
             product.add(&Backend::Cpu(Cpu::detect()), a, b, &mut 0).unwrap();
             product
         };
-        let (own_a, own_b) = (product(&a, &a).own().unwrap(), product(&b, &b).own().unwrap());
+        let own = |a: &Columns| {
+            let mut product = Product::new(N_DIMS);
+            product.add_own(&Backend::Cpu(Cpu::detect()), a, &mut 0).unwrap();
+            product.own().unwrap()
+        };
+        let (own_a, own_b) = (own(&a), own(&b));
         let across = product(&a, &b).across(&own_a.scales, &own_b.scales).unwrap();
         nearness(across, &own_a, &own_b, N_DIMS, N_TOKENS)
     }

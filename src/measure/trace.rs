@@ -30,6 +30,17 @@ pub enum Exchange {
     },
 }
 
+impl Exchange {
+    /// Units of a group where units stay inside theirs and groups in their places.
+    #[must_use]
+    pub fn group_size(self) -> Option<usize> {
+        match self {
+            Exchange::Blocks { group_size } => Some(group_size),
+            Exchange::Free | Exchange::Wreath { .. } => None,
+        }
+    }
+}
+
 /// The bound is reported where it is at most this (ln 1e-7).
 pub const BOUND_COUNTS_FROM: f64 = -16.118_095_650_958_32;
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::stream::{Error, ReadMeter, StoredView, read_rows};
+use crate::stream::{Error, ReadMeter, RowRead, StoredView, read_rows};
 use crate::tensor::{Matrix, Values};
 
 /// Axis of a canonical matrix along which the units lie.
@@ -28,24 +28,32 @@ pub fn load_units(
     feature_rows: &[u64],
     meter: &ReadMeter,
 ) -> Result<Matrix, Error> {
-    let view = &stored.view;
-    match axis {
-        Axis::Rows if view.col_stride == 1 || view.transposed().is_none() => {
-            read_rows(stored, units, 0..view.n_cols, meter)
-        }
-        Axis::Rows => {
-            let all: Vec<u64> = (0..view.n_cols).collect();
-            Ok(select_columns(&read_span(&flipped(stored), &all, units, meter)?, units))
-        }
-        Axis::Columns if view.col_stride == 1 || view.transposed().is_none() => {
-            Ok(select_columns(&read_span(stored, feature_rows, units, meter)?, units))
-        }
+    let RowRead { stored: read, rows, columns } = read_of_units(stored, axis, units, feature_rows);
+    let found = read_rows(&read, &rows, columns.clone(), meter)?;
+    let is_flipped = read.view != stored.view;
+    Ok(match axis {
+        Axis::Rows if is_flipped => select_columns(&(found, columns.start), units),
+        Axis::Rows => found,
+        Axis::Columns if is_flipped => keep_columns(&found, feature_rows),
+        Axis::Columns => select_columns(&(found, columns.start), units),
+    })
+}
+
+/// What [`load_units`] reads: of a matrix stored transposed the transposed view.
+#[must_use]
+pub fn read_of_units(stored: &StoredView, axis: Axis, units: &[u64], feature_rows: &[u64]) -> RowRead {
+    let is_by_rows = stored.view.col_stride == 1 || stored.view.transposed().is_none();
+    let (stored, rows, columns) = match axis {
+        Axis::Rows if is_by_rows => (stored.clone(), units.to_vec(), 0..stored.view.n_cols),
+        Axis::Rows => (flipped(stored), (0..stored.view.n_cols).collect(), span(units)),
+        Axis::Columns if is_by_rows => (stored.clone(), feature_rows.to_vec(), span(units)),
         Axis::Columns => {
-            let stored = flipped(stored);
-            let features = read_rows(&stored, units, 0..stored.view.n_cols, meter)?;
-            Ok(keep_columns(&features, feature_rows))
+            let flipped = flipped(stored);
+            let n_cols = flipped.view.n_cols;
+            (flipped, units.to_vec(), 0..n_cols)
         }
-    }
+    };
+    RowRead { stored, rows, columns }
 }
 
 /// The transposed view of a single-block matrix.
@@ -54,18 +62,12 @@ fn flipped(stored: &StoredView) -> StoredView {
     StoredView { view, ..stored.clone() }
 }
 
-/// The given rows over the columns that span the units: [rows, hi − lo], with the span's first column.
-fn read_span(
-    stored: &StoredView,
-    rows: &[u64],
-    units: &[u64],
-    meter: &ReadMeter,
-) -> Result<(Matrix, u64), Error> {
-    let span: Range<u64> = match (units.first(), units.last()) {
+/// The columns that hold the units.
+fn span(units: &[u64]) -> Range<u64> {
+    match (units.first(), units.last()) {
         (Some(first), Some(last)) => *first..last + 1,
         _ => 0..0,
-    };
-    Ok((read_rows(stored, rows, span.clone(), meter)?, span.start))
+    }
 }
 
 /// Chosen columns of a span, as rows.

@@ -1,15 +1,19 @@
 //! Markdown for comments and job summaries: the same numbers as the JSON, headings from h3 on, details folded.
 
+mod attacks;
 mod evaluate;
 
+pub use attacks::attacks;
 pub use evaluate::evaluation;
 
 use std::fmt::Write as _;
 
+use super::baseline::Baseline;
 use super::escape::{markdown, markdown_code, markdown_sentence};
 use super::quantity::{bytes, count, percent, seconds, three_digits};
 use super::wire::Failure;
 use super::{rates, words};
+use crate::bench::{BenchReport, Outcome};
 use crate::compare::{Comparison, ModelFacts};
 
 /// Rows of a folded table before the rest is only counted; a job summary holds one megabyte.
@@ -38,9 +42,10 @@ pub fn comparison(comparison: &Comparison) -> String {
         ("weights", format!("**{}**", markdown(verdict))),
         ("decided by", markdown(&weights.decided_by.join(", "))),
         (
-            "likelihood (provisional)",
+            "likelihood",
             weights.likelihood.map_or(none(), |value| format!("{value:.4}, prior {}", weights.prior)),
         ),
+        ("false accusations", markdown_sentence(&words::support_sentence(&weights.support))),
         ("log10 p (floor)", p_value(comparison)),
         (
             "direction",
@@ -209,6 +214,92 @@ fn throughput(comparison: &Comparison) -> String {
     }
     if let Some(rate) = rates::compute_tflop_per_s(throughput) {
         let _ = write!(text, ", {} TFLOP/s", three_digits(rate));
+    }
+    text
+}
+
+/// The report of a bench.
+#[must_use]
+pub fn bench(report: &BenchReport, baseline: Option<&Baseline>) -> String {
+    let mut text = String::new();
+    for device in &report.devices {
+        push(&mut text, &format!("### {}, tier {}", markdown(&device.name), markdown(&device.tier)));
+        push(&mut text, "");
+        push(&mut text, "| what | rate |\n|---|---|");
+        for peak in &device.peaks {
+            let rate = format!("{} {}", three_digits(peak.rate), peak.unit.label());
+            push(&mut text, &format!("| {} | {rate} |", peak.name));
+        }
+        push(&mut text, "");
+        push(
+            &mut text,
+            "| kernel | shape | type | rows | rate | of peak | error |\n|---|---|---|---|---|---|---|",
+        );
+        for line in &device.lines {
+            let (rate, share, error) = match &line.outcome {
+                Outcome::Measured { rate, unit, peak, error, .. } => (
+                    format!("{} {}", three_digits(*rate), unit.label()),
+                    peak.map_or(none(), |(_, share)| percent(share)),
+                    format!("{error:.0e}"),
+                ),
+                Outcome::Withheld { error, .. } => {
+                    ("**wrong answer**".to_owned(), none(), format!("{error:.0e}"))
+                }
+                Outcome::Failed { cause } => {
+                    (format!("**failed**: {}", markdown_sentence(cause)), none(), none())
+                }
+            };
+            push(
+                &mut text,
+                &format!(
+                    "| {} | {} | {} | {} | {rate} | {share} | {error} |",
+                    line.kernel, line.shape.name, line.dtype, line.n_rows_used
+                ),
+            );
+        }
+        push(&mut text, "");
+    }
+    if !report.models.is_empty() {
+        push(
+            &mut text,
+            "| model | effort | time | CPU time | memory | read | error |\n|---|---|---|---|---|---|---|",
+        );
+    }
+    for model in &report.models {
+        let time = if model.is_right { seconds(model.seconds) } else { "**wrong answer**".to_owned() };
+        push(
+            &mut text,
+            &format!(
+                "| 2 × {} | {} | {time} | {} | {} | {} | {:.0e} |",
+                model.name,
+                model.effort,
+                model.cpu_seconds.map_or(none(), seconds),
+                model.peak_resident_bytes.map_or(none(), bytes),
+                bytes(model.bytes_read),
+                model.error
+            ),
+        );
+    }
+    if !report.io.is_empty() {
+        push(&mut text, "| bytes | cache | threads | rate | of read |\n|---|---|---|---|---|");
+    }
+    for line in &report.io {
+        let rate = if line.is_right() {
+            format!("{} GB/s", three_digits(line.rate))
+        } else {
+            "**wrong answer**".to_owned()
+        };
+        let cache = if line.is_warm { "warm" } else { "cold" };
+        let share = line.share_of_read.map_or(none(), percent);
+        push(&mut text, &format!("| {} | {cache} | {} | {rate} | {share} |", line.what, line.n_threads));
+    }
+    if let Some(baseline) = baseline {
+        push(&mut text, "");
+        push(&mut text, "| slower than the baseline | before | now |\n|---|---|---|");
+        for change in baseline.slower() {
+            let (before, now) = (three_digits(change.before), three_digits(change.now));
+            push(&mut text, &format!("| {} | {before} | {now} |", markdown(&change.line)));
+        }
     }
     text
 }

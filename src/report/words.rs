@@ -1,5 +1,6 @@
 //! The words of the report: one spelling per verdict for machines, one sentence per verdict for people.
 
+use crate::attacks::{Kind, Outcome};
 use crate::compare::{ArchitectureVerdict, Depth, Direction, Side, WeightsVerdict, Why};
 
 /// What is tested, in one sentence; printed in every report.
@@ -50,6 +51,27 @@ pub fn weights_word(verdict: WeightsVerdict) -> &'static str {
         WeightsVerdict::CommonOrigin => "common-origin",
         WeightsVerdict::NoEvidence => "no-evidence",
         WeightsVerdict::Inconclusive => "inconclusive",
+    }
+}
+
+/// What a pair of the attack matrix is in truth.
+#[must_use]
+pub fn pair_kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Related => "related",
+        Kind::Unrelated => "unrelated",
+    }
+}
+
+/// What became of a verdict in the attack matrix.
+#[must_use]
+pub fn attack_outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Held => "held",
+        Outcome::CommonOrigin => "common-origin",
+        Outcome::Inconclusive => "inconclusive",
+        Outcome::UndecidedBefore => "undecided-before",
+        Outcome::Flipped => "flipped",
     }
 }
 
@@ -110,6 +132,18 @@ pub fn side_word(side: Side) -> &'static str {
 
 /// Every reason for leaving a tensor out, the one with an exit code first.
 pub const WHYS: [Why; 4] = [Why::Skipped, Why::Unpaired, Why::SampledOut, Why::FixedByArchitecture];
+
+/// What stands behind the likelihood.
+#[must_use]
+pub fn support_sentence(support: &crate::compare::Support) -> String {
+    let provisional = if support.is_provisional { "provisional: " } else { "" };
+    format!(
+        "{provisional}{} of {} independent families were accused, so at most {:.1} % of others (95 %)",
+        support.n_wrong,
+        support.n_families,
+        100.0 * support.bound
+    )
+}
 
 /// The word for leaving a tensor out.
 #[must_use]

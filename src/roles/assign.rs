@@ -1,5 +1,6 @@
 //! Gives every tensor of a model its role, tower by tower.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::choose::{Member, family_of};
@@ -102,10 +103,14 @@ fn without_role(header: &Header<'_>) -> Assignment {
 }
 
 /// Names of weights that mean nothing without the scale stored next to them.
-fn scaled_weights<'a>(headers: &[Header<'a>]) -> HashSet<&'a str> {
+fn scaled_weights<'a>(headers: &[Header<'a>]) -> HashSet<Cow<'a, str>> {
     let stem = |header: &Header<'a>| {
-        let stem = header.name.strip_suffix("_scale_inv").or_else(|| header.name.strip_suffix("_scale"))?;
-        stem.ends_with(".weight").then_some(stem)
+        if let Some(module) = header.name.strip_suffix(".SCB") {
+            return Some(Cow::from(format!("{module}.weight")));
+        }
+        let ends = ["_scale_inv", "_scale", ".absmax"];
+        let stem = ends.iter().find_map(|end| header.name.strip_suffix(end))?;
+        stem.ends_with(".weight").then_some(Cow::from(stem))
     };
     headers.iter().filter_map(stem).collect()
 }

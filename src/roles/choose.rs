@@ -45,20 +45,33 @@ pub(super) fn family_of(
     for family in FAMILIES.iter().copied().flatten() {
         let hits: Vec<(&Member<'_>, Hit)> =
             kinds.iter().filter_map(|member| Some((*member, hit(family, &member.name)?))).collect();
-        let mixes = hits.iter().any(|(_, hit)| hit.layer.is_some() && is_mixer(hit.cut));
-        if !mixes || hits.len() * 2 < kinds.len() || !passes(family.gate, &hits, headers) {
+        let has = |is: fn(Cut) -> bool| hits.iter().any(|(_, hit)| hit.layer.is_some() && is(hit.cut));
+        let mixes = has(is_mixer) || has(is_attention_output) && has(is_mlp_input);
+        let is_named = family.model_types.contains(&model_type);
+        // a family that the config names is not refused for matrices that lie the other way round
+        let fits = is_named || passes(family.gate, &hits, headers);
+        if !mixes || hits.len() * 2 < kinds.len() || !fits {
             continue;
         }
         let n_lines: usize =
             family.stacks.iter().flat_map(|stack| stack.rules).map(|rules| rules.len()).sum();
         let lines: HashSet<&str> = hits.iter().filter_map(|(member, _)| line(family, &member.name)).collect();
-        let is_named = family.model_types.contains(&model_type);
         let score = (hits.len(), is_named, usize::MAX - (n_lines - lines.len().min(n_lines)));
         if best.is_none_or(|(_, best)| score > best) {
             best = Some((family, score));
         }
     }
     best.map(|(family, _)| family)
+}
+
+/// Whether a cut is of what stands behind the mixing of positions: known together with the MLP it tells a family whose
+/// queries, keys and values are stored under other names.
+fn is_attention_output(cut: Cut) -> bool {
+    matches!(cut, Cut::Is(Part::O) | Cut::Conv1d(Part::O))
+}
+
+fn is_mlp_input(cut: Cut) -> bool {
+    matches!(cut, Cut::Is(Part::Up) | Cut::Conv1d(Part::Up) | Cut::GateUp | Cut::UpGate)
 }
 
 /// Whether a cut is of a matrix that mixes positions: without one, a resemblance of names is chance.

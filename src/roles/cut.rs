@@ -25,6 +25,8 @@ pub(super) struct Facts {
     pub(super) latent_rotary_rows: Option<u64>,
     /// Rows of this layer's q projection under latent attention.
     pub(super) latent_q_rows: Option<u64>,
+    /// Matrices of the layers lie with rows and columns exchanged against the table.
+    pub(super) is_exchanged: bool,
 }
 
 /// More experts than any model stacks in one tensor: a larger first dimension is something else.
@@ -49,7 +51,10 @@ pub(super) fn cut(
     if !is_countable(shape) {
         return Err(SHAPE);
     }
-    let stored = || Stored::of(shape, is_bias);
+    let stored = || {
+        let stored = Stored::of(shape, is_bias)?;
+        Ok::<_, &'static str>(if facts.is_exchanged { stored.transposed() } else { stored })
+    };
     match cut {
         Cut::Is(part) => one(part, Expert::None, stored()?, rope, facts),
         Cut::Shared(part) => one(part, Expert::Shared(0), stored()?, rope, facts),
@@ -82,7 +87,6 @@ pub(super) fn cut(
             alternating,
         ),
         Cut::Fixed(_) => Err("constant by construction"),
-        Cut::Opaque(reason) => Err(reason),
     }
 }
 

@@ -57,8 +57,6 @@ pub(super) enum Cut {
     ExpertsAlternating(Stacked),
     /// Constant by construction.
     Fixed(&'static str),
-    /// A layout that cannot be measured, with the reason.
-    Opaque(&'static str),
 }
 
 /// One line of a table: pattern without `.weight` or `.bias`, and the cut.

@@ -1,6 +1,7 @@
 //! Tensors that no table needs to know: constants of the architecture, counters, packed quantised forms.
 
 use super::{Assignment, Header};
+use crate::tensor::Dtype;
 
 /// What a name and shape say about a tensor that is no weight of its own, in any family; None for a weight.
 pub(super) fn assignment(header: &Header<'_>) -> Option<Assignment> {
@@ -35,6 +36,9 @@ pub(super) fn assignment(header: &Header<'_>) -> Option<Assignment> {
         }
         "weight_scale_inv" | "weight_scale" | "input_scale" | "weight_shape" | "nested_absmax"
         | "nested_quant_map" => Some(Assignment::Packed("scale of a quantised weight")),
+        _ if dtype == Dtype::U8 && (last.ends_with("_blocks") || last.ends_with("_scales")) => {
+            Some(Assignment::Packed("blocks of four-bit floats"))
+        }
         _ if name.contains(".lora_A.") || name.contains(".lora_B.") || name.contains("lora_embedding_") => {
             Some(Assignment::Packed("factor of a low-rank adapter"))
         }
@@ -55,7 +59,6 @@ fn attends(name: &str) -> bool {
 
 /// What an integer or truth-value tensor is that has no role. Bytes with two axes may be decoded weights.
 pub(super) fn is_buffer(header: &Header<'_>) -> bool {
-    use crate::tensor::Dtype;
     let may_be_weight = matches!(header.dtype, Dtype::I8 | Dtype::U8) && header.shape.len() >= 2;
     !header.dtype.is_float() && !may_be_weight
 }

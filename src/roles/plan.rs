@@ -21,6 +21,26 @@ fn head_rows_of_table(family: &Family, headers: &[Header<'_>]) -> Option<u64> {
     }
 }
 
+/// Whether the rows of a stored matrix run along the residual stream, as the table has it; None where it meets none.
+fn reads_along_rows(cut: Cut) -> Option<bool> {
+    match cut {
+        Cut::Is(part) | Cut::Shared(part) => match part {
+            Part::Q | Part::K | Part::V | Part::Gate | Part::Up => Some(true),
+            Part::O | Part::Down => Some(false),
+            _ => None,
+        },
+        Cut::Conv1d(part) => reads_along_rows(Cut::Is(part)).map(|along| !along),
+        Cut::QkvBlocks
+        | Cut::QkvGroups
+        | Cut::QkvBlocksIfOneKv
+        | Cut::QkvFour
+        | Cut::GateUp
+        | Cut::UpGate => Some(true),
+        Cut::QkvColumns => Some(false),
+        _ => None,
+    }
+}
+
 /// Where a layer's facts are kept.
 type Place = (Component, Option<u32>);
 
@@ -53,6 +73,7 @@ impl Plan {
         let mut plan =
             Plan { rope: family.rope, family, hits, model: Facts::default(), layers: HashMap::new() };
         plan.mark_prediction_layers(members);
+        plan.model.is_exchanged = plan.lies_exchanged(members, headers, config);
         plan.gather(members, headers, config);
         if plan.model.head_dim.is_none() && plan.model.n_heads.is_none() {
             plan.model.head_dim = head_rows_of_table(family, headers);
@@ -73,6 +94,43 @@ impl Plan {
         }
     }
 
+    /// Whether every matrix whose shape can tell lies the other way round than the table says: the residual stream is the
+    /// columns of what reads it and the rows of what writes it. Two must tell, so that one odd shape decides nothing.
+    fn lies_exchanged(
+        &self,
+        members: &[Member<'_>],
+        headers: &[Header<'_>],
+        config: Option<&Config>,
+    ) -> bool {
+        let hits = || {
+            members
+                .iter()
+                .zip(&self.hits)
+                .filter_map(|(member, hit)| Some(((*hit)?, headers.get(member.idx)?)))
+        };
+        let width_of_table = || {
+            hits().find_map(|(hit, header)| match (hit.cut, header.shape) {
+                (Cut::Is(Part::Embed), [_, width]) => Some(*width),
+                _ => None,
+            })
+        };
+        let Some(hidden) = config.and_then(|config| config.hidden_size).or_else(width_of_table) else {
+            return false;
+        };
+        let (mut n_as_said, mut n_exchanged) = (0, 0);
+        for (hit, header) in hits().filter(|(hit, _)| hit.layer.is_some() && !hit.is_bias) {
+            let [rows, cols] = *header.shape else { continue };
+            let Some(is_read_along_rows) = reads_along_rows(hit.cut) else { continue };
+            match (rows == hidden, cols == hidden) {
+                (false, true) if is_read_along_rows => n_as_said += 1,
+                (true, false) if !is_read_along_rows => n_as_said += 1,
+                (true, false) | (false, true) => n_exchanged += 1,
+                _ => {}
+            }
+        }
+        n_as_said == 0 && n_exchanged >= 2
+    }
+
     fn gather(&mut self, members: &[Member<'_>], headers: &[Header<'_>], config: Option<&Config>) {
         let config = config.cloned().unwrap_or_default();
         self.model.hidden = config.hidden_size;
@@ -88,7 +146,13 @@ impl Plan {
                     *slot = Some(value);
                 }
             };
-            match (hit.cut, header.shape, hit.is_bias) {
+            let upright = match *header.shape {
+                [rows, cols] if self.model.is_exchanged && hit.layer.is_some() => [cols, rows],
+                [rows, cols] => [rows, cols],
+                _ => [0, 0],
+            };
+            let shape = if header.shape.len() == 2 { &upright[..] } else { header.shape };
+            match (hit.cut, shape, hit.is_bias) {
                 (Cut::Is(Part::Embed), [_, hidden], false) => {
                     self.model.hidden = self.model.hidden.or(Some(*hidden));
                 }
@@ -153,6 +217,7 @@ impl Plan {
             attention_width: layer.attention_width,
             latent_rotary_rows: layer.latent_rotary_rows,
             latent_q_rows: layer.latent_q_rows,
+            is_exchanged: self.model.is_exchanged && hit.layer.is_some(),
             ..self.model
         };
         let pieces = match cut::cut(hit.cut, header.shape, hit.is_bias, self.rope, &facts) {

@@ -61,6 +61,9 @@ pub enum Error {
         /// End of the range asked for.
         wanted_end: u64,
     },
+    /// A server, the way to it, or what it sent.
+    #[error("{0}")]
+    Remote(Box<Fault>),
     /// Size, time or identity differ from those at opening.
     #[error("'{}' changed while reading", shown_path(path))]
     Changed {
@@ -71,6 +74,9 @@ pub enum Error {
         /// The same now.
         now: String,
     },
+    /// A value inside an encoded tensor breaks the rules of its form, which shows only when it is read.
+    #[error("{0}")]
+    Refused(Box<Fault>),
 }
 
 impl Error {
@@ -85,6 +91,7 @@ impl Error {
     pub fn fault(&self) -> Fault {
         let message = self.to_string();
         let fault = match self {
+            Error::Refused(fault) => fault.clone(),
             Error::NotFound { hint, .. } => Fault::new("REF-MISSING", message).hint(hint.clone()),
             Error::ApiModel { .. } => Fault::new("REF-API", message).hint(NO_WEIGHTS),
             Error::Io { path, offset, cause, .. } => {
@@ -105,6 +112,7 @@ impl Error {
                 .at_byte(*first_missing)
                 .found_wanted(format!("{} bytes", grouped(*first_missing)), grouped(*wanted_end))
                 .hint("the file shrank after it was opened; run again when nothing writes to it"),
+            Error::Remote(fault) => fault.clone(),
             Error::Changed { path, before, now } => Fault::new("CHANGED", message)
                 .in_file(path)
                 .found_wanted(now.clone(), before.clone())

@@ -82,6 +82,19 @@ impl LocalFile {
         Ok(LocalFile { path: path.to_path_buf(), name, identity, kept: may_keep.then_some(file) })
     }
 
+    /// Asks the system to forget what it holds of the file in memory, so that the next read goes to the disk; false where it
+    /// cannot be asked.
+    #[must_use]
+    pub fn forget_cached(&self) -> bool {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Some(file) = &self.kept {
+            // pages that were written a moment ago have to reach the disk first
+            return file.sync_data().is_ok()
+                && rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed).is_ok();
+        }
+        false
+    }
+
     fn require(&self, before: Identity, now: Identity) -> Result<(), Error> {
         if before == now {
             return Ok(());

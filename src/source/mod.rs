@@ -8,25 +8,39 @@ mod contain;
 mod error;
 mod fault;
 mod folder;
+mod http;
+mod http_file;
 mod hub;
+mod hub_store;
 mod local;
 mod place;
+mod ranged;
 mod reference;
+mod remote_hub;
+#[cfg(feature = "s3")]
+mod s3;
+mod seeded;
+mod throttled;
+mod url;
+mod web;
 
-pub use access::{Access, Links, Network};
+pub use access::{Access, Links, Network, Secret};
 pub use contain::Boundary;
 pub use error::{Error, NO_WEIGHTS};
 pub use fault::{Fault, grouped, shown, shown_path};
 pub use folder::LocalFolder;
+pub use http::Patience;
 pub use hub::HubCache;
 pub use local::{Identity, LocalFile};
 pub use place::{Found, Place};
 pub use reference::resolve;
+pub use seeded::{Noise, Seeded};
+pub use throttled::{Line, Throttled};
 
 use std::fmt::Debug;
 use std::ops::Range;
 
-/// Bytes by position. Implementations: a local file, a file behind a network, decoders of stored forms.
+/// Bytes by position. Implementations: a local file, a file behind a network, decoders of stored forms, seeded noise.
 pub trait Source: Send + Sync + Debug {
     /// File name as shown in reports (no directory).
     fn name(&self) -> &str;
@@ -38,6 +52,10 @@ pub trait Source: Send + Sync + Debug {
     fn cost_bytes(&self, offset: u64, n_bytes: u64) -> u64 {
         let _ = offset;
         n_bytes
+    }
+    /// Whether a read goes over a network.
+    fn is_remote(&self) -> bool {
+        false
     }
     /// Says that these bytes will be read soon. A source far away fetches them in few requests; others do nothing.
     ///

@@ -4,13 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fault::{shown, shown_path};
-use super::hub::{self, HubCache, Snapshot};
-use super::{Access, Boundary, Error, Found, Links, LocalFile, LocalFolder};
+use super::hub::{self, HubCache, ModelId, Snapshot};
+use super::url::Url;
+use super::{Access, Boundary, Error, Fault, Found, Links, LocalFile, LocalFolder, Network, Place};
+use super::{remote_hub, web};
 
-/// Finds what a reference means: an existing path wins over a cached Hub id.
+/// Finds what a reference means: an existing path wins over a model id, the local cache over the Hub. No connection is
+/// opened unless the reference is an address or a model id that is not in the cache, and the access allows it.
 ///
 /// # Errors
-/// Nothing is there, or it is no file.
+/// Nothing is there, it is no file, or the network gave up.
 pub fn resolve(reference: &str, access: &Access) -> Result<Found, Error> {
     let path = Path::new(reference);
     if !reference.is_empty() && !reference.contains('\0') {
@@ -27,17 +30,97 @@ pub fn resolve(reference: &str, access: &Access) -> Result<Found, Error> {
     if let Some(path) = file_of_folder(reference) {
         return file(&path, access.links);
     }
-    if let Some(id) = hub::ModelId::parse(reference)
-        && let Some(snapshot) = access.cache.find(&id)?
-    {
-        let folder = snapshot.folder.clone();
-        return Ok(Found { place: Arc::new(opened(&folder, Some(snapshot), access.links)?), file: None });
+    if is_api_model(reference) {
+        return Err(Error::ApiModel { reference: shown(reference) });
     }
-    Err(if is_api_model(reference) {
-        Error::ApiModel { reference: shown(reference) }
-    } else {
-        Error::NotFound { reference: shown(reference), hint: missing_hint(reference, &access.cache) }
-    })
+    if let Some(url) = Url::parse(reference) {
+        return match ModelId::from_url(&url, &access.hub()?) {
+            Some(id) => model(reference, &id, access),
+            None => web::find(&url, online(reference, access)?),
+        };
+    }
+    if reference.starts_with("s3://") {
+        return object(reference, online(reference, access)?);
+    }
+    let id = ModelId::parse(reference).ok_or_else(|| not_found(reference, None, access))?;
+    model(reference, &id, access)
+}
+
+/// A model of the Hub: from the local cache where its weights are there, else from the Hub itself.
+fn model(reference: &str, id: &ModelId, access: &Access) -> Result<Found, Error> {
+    let snapshot = access.cache.find(id)?;
+    let may_ask = access.network == Network::Allowed && is_meant_for_the_hub(reference, id);
+    match snapshot {
+        Some(snapshot) if !may_ask || snapshot.has_weights(id.within.as_deref()) => {
+            cached(id, snapshot, access.links)
+        }
+        _ if may_ask => remote_hub::find(id, access),
+        _ => Err(not_found(reference, Some(id), access)),
+    }
+}
+
+/// A word alone and a path with the ending of a file are more likely mistyped paths: what they say stays here.
+fn is_meant_for_the_hub(reference: &str, id: &ModelId) -> bool {
+    reference.contains("://") || id.has_owner() && !hub::is_weights(&id.name) && !id.name.ends_with(".json")
+}
+
+fn cached(id: &ModelId, snapshot: Snapshot, links: Links) -> Result<Found, Error> {
+    let within = id.within.as_ref().map(|within| snapshot.folder.join(within));
+    let folder = match &within {
+        Some(path) if path.is_dir() => path.clone(),
+        Some(path) => path.parent().unwrap_or(&snapshot.folder).to_path_buf(),
+        None => snapshot.folder.clone(),
+    };
+    let place = Arc::new(opened(&folder, Some(snapshot), links)?);
+    let file = match within.filter(|path| !path.is_dir()) {
+        Some(path) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Some((path, place.open(&name)?))
+        }
+        None => None,
+    };
+    Ok(Found { place, file })
+}
+
+#[cfg(feature = "s3")]
+fn object(reference: &str, access: &Access) -> Result<Found, Error> {
+    super::s3::find(reference, access)
+}
+
+#[cfg(not(feature = "s3"))]
+fn object(reference: &str, _: &Access) -> Result<Found, Error> {
+    Err(Error::Remote(
+        Fault::new(
+            "S3-FEATURE",
+            format!("'{}' lies in an object store, which this build cannot reach", shown(reference)),
+        )
+        .hint("build with --features s3, or copy the model to a disk"),
+    ))
+}
+
+/// The access, where it includes the network.
+fn online<'a>(reference: &str, access: &'a Access) -> Result<&'a Access, Error> {
+    match access.network {
+        Network::Allowed => Ok(access),
+        Network::Forbidden => Err(Error::Remote(
+            Fault::new(
+                "NET-OFFLINE",
+                format!(
+                    "'{}' lies behind the network, which may not be used",
+                    shown(without_query(reference))
+                ),
+            )
+            .hint("leave out --offline and HF_HUB_OFFLINE, or name a local copy"),
+        )),
+    }
+}
+
+fn without_query(reference: &str) -> &str {
+    reference.split('?').next().unwrap_or_default()
+}
+
+fn not_found(reference: &str, id: Option<&ModelId>, access: &Access) -> Error {
+    Error::NotFound { reference: shown(without_query(reference)), hint: missing_hint(id, &access.cache) }
 }
 
 /// A folder of weights.
@@ -121,13 +204,13 @@ fn is_api_model(reference: &str) -> bool {
         && (matches!(name, "o1" | "o3" | "o4") || API_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
 }
 
-fn missing_hint(reference: &str, cache: &HubCache) -> String {
-    if hub::ModelId::parse(reference).is_none_or(|id| !id.has_owner()) {
+fn missing_hint(id: Option<&ModelId>, cache: &HubCache) -> String {
+    if id.is_none_or(|id| !id.has_owner()) {
         return "check the spelling of the path".to_string();
     }
     match cache.folder() {
         Some(folder) => format!(
-            "check the path, or download the model into the cache at '{}' first; no network is used here",
+            "check the path, or download the model into the cache at '{}' first; no network was used",
             shown_path(folder)
         ),
         None => "check the path, or set HF_HUB_CACHE to the cache that holds the model".to_string(),

@@ -1,4 +1,5 @@
-//! One thread reads ahead while the device works: two slots, so that memory does not grow with the model.
+//! One thread reads ahead while the device works on a chunk and the next one is uploaded: three slots, so that memory does
+//! not grow with the model.
 
 use std::sync::mpsc;
 
@@ -6,16 +7,27 @@ use super::plan::{Task, Walk};
 use super::workers::{Done, Slot};
 use super::{Error, ReadMeter};
 
-/// Slots in flight: one being filled, one being worked on.
-const N_SLOTS: usize = 2;
+/// Slots in flight: one being filled, one being uploaded, one being worked on.
+const N_SLOTS: usize = 3;
 
-/// Runs `reduce` on every chunk in order, on the calling thread; reading happens one chunk ahead.
-pub(super) fn run<T: Default>(
+/// What is done with a chunk, in two steps, so that the next one can be started before this one is waited for.
+pub(super) struct Steps<S, F> {
+    /// Starts the work on a chunk of a walk.
+    pub(super) start: S,
+    /// Waits for it and adds it to the task's total.
+    pub(super) finish: F,
+}
+
+/// Runs the steps on every chunk in order, on the calling thread; reading happens one chunk ahead.
+pub(super) fn run<T: Default, P>(
     walks: &[Walk<'_>],
     tasks: &[Task],
     meter: &ReadMeter,
     done: &Done<'_>,
-    mut reduce: impl FnMut(&mut T, usize, &[Vec<u8>; 2]) -> Result<(), Error>,
+    mut steps: Steps<
+        impl FnMut(usize, &[Vec<u8>; 2]) -> P,
+        impl FnMut(&mut T, usize, P, &[Vec<u8>; 2]) -> Result<(), Error>,
+    >,
 ) -> Result<Vec<T>, Error> {
     std::thread::scope(|scope| {
         let (filled_sender, filled) = mpsc::sync_channel::<Result<(Slot, u64), Error>>(N_SLOTS);
@@ -37,18 +49,27 @@ pub(super) fn run<T: Default>(
                 }
             }
         });
-        let mut totals = Vec::with_capacity(tasks.len());
-        for task in tasks {
-            let mut total = T::default();
+        let mut totals: Vec<T> = tasks.iter().map(|_| T::default()).collect();
+        let mut started: Option<(usize, Slot, u64, P)> = None;
+        let mut finish = |totals: &mut Vec<T>, (task_idx, slot, n_bytes, step): (usize, Slot, u64, P)| {
+            (steps.finish)(&mut totals[task_idx], tasks[task_idx].walk_idx, step, &slot.sides)?;
+            done.add(n_bytes);
+            let _ = free_sender.send(slot);
+            Ok::<(), Error>(())
+        };
+        for (task_idx, task) in tasks.iter().enumerate() {
             for _ in task.chunks.clone() {
                 // the reader ends early only after it has sent its error
                 let Ok(result) = filled.recv() else { return Ok(totals) };
                 let (slot, n_bytes) = result?;
-                reduce(&mut total, task.walk_idx, &slot.sides)?;
-                done.add(n_bytes);
-                let _ = free_sender.send(slot);
+                let step = (steps.start)(task.walk_idx, &slot.sides);
+                if let Some(before) = started.replace((task_idx, slot, n_bytes, step)) {
+                    finish(&mut totals, before)?;
+                }
             }
-            totals.push(total);
+        }
+        if let Some(last) = started {
+            finish(&mut totals, last)?;
         }
         Ok(totals)
     })

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod digest;
+mod expect;
 mod gather;
 mod plan;
 mod rows;
@@ -10,6 +11,7 @@ mod tests;
 mod workers;
 
 pub use digest::digest;
+pub use expect::{RowRead, expect_rows};
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -118,17 +120,22 @@ pub fn pair_moments(
                 total.add(&if is_vector(item) { cpu.moments_in_f64(a, b) } else { cpu.moments(a, b) });
             })?
         }
-        Backend::Gpu(_) => {
-            ahead::run(&walks, &tasks, meter, &done, |total: &mut PairMoments, idx, sides| {
+        Backend::Gpu(gpu) => {
+            let start = |idx: usize, sides: &[Vec<u8>; 2]| {
                 let item = &items[idx];
                 let (a, b) = (elements(&item.left, &sides[0]), elements(&item.right, &sides[1]));
-                total.add(&if is_vector(item) {
-                    Cpu::detect().moments_in_f64(a, b)
-                } else {
-                    kernels::moments::moments(backend, a, b)?
+                (!is_vector(item)).then(|| kernels::moments::begin(gpu, a, b))
+            };
+            let finish = |total: &mut PairMoments, idx: usize, begun, sides: &[Vec<u8>; 2]| {
+                let item = &items[idx];
+                let (a, b) = (elements(&item.left, &sides[0]), elements(&item.right, &sides[1]));
+                total.add(&match begun {
+                    None => Cpu::detect().moments_in_f64(a, b),
+                    Some(begun) => kernels::moments::finish(gpu, begun, a, b)?,
                 });
                 Ok(())
-            })?
+            };
+            ahead::run(&walks, &tasks, meter, &done, ahead::Steps { start, finish })?
         }
     };
     let mut totals = vec![PairMoments::default(); items.len()];
@@ -168,10 +175,17 @@ pub fn class_counts(
             })?
         }
         Backend::Gpu(_) => {
-            ahead::run(&walks, &tasks, meter, &done, |total: &mut ClassCounts, idx, sides| {
+            let finish = |total: &mut ClassCounts, idx: usize, (), sides: &[Vec<u8>; 2]| {
                 total.add(&kernels::classify::classify(backend, elements(&items[idx], &sides[0]))?);
                 Ok(())
-            })?
+            };
+            ahead::run(
+                &walks,
+                &tasks,
+                meter,
+                &done,
+                ahead::Steps { start: |_: usize, _: &[Vec<u8>; 2]| (), finish },
+            )?
         }
     };
     let mut totals = vec![ClassCounts::default(); items.len()];

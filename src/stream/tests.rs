@@ -290,11 +290,14 @@ fn reading_ahead_gives_what_the_workers_give() {
     };
     let done = Done::new(&|_| ());
     let in_parallel = workers::run(&walks, &tasks, &meter, &done, add).unwrap();
-    let ahead = ahead::run(&walks, &tasks, &meter, &done, |total: &mut PairMoments, idx, sides| {
-        add(total, idx, sides);
-        Ok(())
-    });
-    assert_eq!(ahead.unwrap(), in_parallel);
+    let steps = ahead::Steps {
+        start: |_, _: &[Vec<u8>; 2]| (),
+        finish: |total: &mut PairMoments, idx, (), sides: &[Vec<u8>; 2]| {
+            add(total, idx, sides);
+            Ok(())
+        },
+    };
+    assert_eq!(ahead::run(&walks, &tasks, &meter, &done, steps).unwrap(), in_parallel);
 }
 
 #[test]
@@ -330,4 +333,64 @@ fn the_digest_is_that_of_all_bytes() {
         assert_eq!(digest(&Memory(bytes), &meter).unwrap(), wanted);
         assert_eq!(meter.requested_bytes.load(Ordering::Relaxed), n);
     }
+}
+
+/// Counts how many threads read at a time; each read waits far longer than its sums take.
+#[derive(Debug)]
+struct Slow {
+    inner: Memory,
+    n_reading: AtomicU64,
+    most_reading: AtomicU64,
+}
+
+impl Source for Slow {
+    fn name(&self) -> &str {
+        "slow"
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.inner.size_bytes()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), source::Error> {
+        let n_reading = self.n_reading.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_reading.fetch_max(n_reading, Ordering::SeqCst);
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        self.n_reading.fetch_sub(1, Ordering::SeqCst);
+        self.inner.read_at(offset, buffer)
+    }
+
+    fn verify_unchanged(&self) -> Result<(), source::Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_slow_source_gets_more_readers_and_the_same_sums() {
+    let (n_rows, n_cols) = (64, 4096);
+    let view = || View::whole(n_rows, n_cols);
+    let slow = |seed| {
+        let fast = stored(Dtype::I8, n_rows * n_cols, seed, view());
+        let mut bytes = vec![0; usize::try_from(fast.file.size_bytes()).unwrap()];
+        fast.file.read_at(0, &mut bytes).unwrap();
+        let (n_reading, most_reading) = (AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Slow { inner: Memory(bytes), n_reading, most_reading })
+    };
+    let (left, right) = (slow(1), slow(2));
+    let of = |file: &Arc<Slow>| StoredView {
+        file: Arc::clone(file) as Arc<dyn Source>,
+        offset: 24,
+        dtype: Dtype::I8,
+        view: view(),
+    };
+    let item = WorkItem { left: of(&left), right: of(&right), rows: RowPairing::Same };
+    // many short items, so that there are many tasks
+    let items = vec![item; 64];
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let found = pool.install(|| {
+        pair_moments(&Backend::Cpu(Cpu::detect()), &items, &ReadMeter::default(), &|_| ()).unwrap()
+    });
+    assert!(found.iter().all(|sums| *sums == naive(&items[0], 1, 2)));
+    // one thread and no more would be 1
+    assert!(left.most_reading.load(Ordering::SeqCst).max(right.most_reading.load(Ordering::SeqCst)) > 1);
 }

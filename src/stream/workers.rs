@@ -1,6 +1,9 @@
-//! Tasks on every thread of the pool, results in the order of the tasks.
+//! Tasks on as many threads as the pool has, more where storage is slow; results in the order of the tasks.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
 
 use super::plan::{Task, Walk};
 use super::{Error, ReadMeter};
@@ -41,8 +44,16 @@ impl<'a> Done<'a> {
     }
 }
 
+/// Most threads that read where storage is slower than the sums: disks answer several questions at a time.
+const MAX_READERS: usize = 16;
+
+/// A task that waited this many times longer for its bytes than it summed asks for one more reader.
+const WAITS_PER_SUM: u32 = 3;
+
 /// Runs `reduce` on every chunk of every task and returns each task's total, in order; of several failures, that
 /// of the first task that failed.
+///
+/// As many threads as the pool has, and more while tasks mostly wait for their bytes.
 pub(super) fn run<T: Default + Send>(
     walks: &[Walk<'_>],
     tasks: &[Task],
@@ -50,41 +61,78 @@ pub(super) fn run<T: Default + Send>(
     done: &Done<'_>,
     reduce: impl Fn(&mut T, usize, &[Vec<u8>; 2]) + Sync,
 ) -> Result<Vec<T>, Error> {
-    let next = AtomicUsize::new(0);
-    let has_failed = AtomicBool::new(false);
-    let work = || {
-        let mut slot = Slot::new();
-        let mut results = Vec::new();
-        while !has_failed.load(Ordering::Relaxed) {
-            let task_idx = next.fetch_add(1, Ordering::Relaxed);
-            let Some(task) = tasks.get(task_idx) else { break };
-            let result = of_task(walks, task, &mut slot, meter, done, &reduce);
-            if result.is_err() {
-                has_failed.store(true, Ordering::Relaxed);
-            }
-            results.push((task_idx, result));
-        }
-        results
+    let shared = Shared {
+        walks,
+        tasks,
+        meter,
+        done,
+        reduce: &reduce,
+        next: AtomicUsize::new(0),
+        n_readers: AtomicUsize::new(rayon::current_num_threads()),
+        has_failed: AtomicBool::new(false),
+        results: Mutex::new(Vec::with_capacity(tasks.len())),
     };
-    let mut results: Vec<(usize, Result<T, Error>)> =
-        rayon::broadcast(|_| work()).into_iter().flatten().collect();
+    std::thread::scope(|scope| {
+        for _ in 0..rayon::current_num_threads() {
+            scope.spawn(|| shared.work(scope));
+        }
+    });
+    let mut results = shared.results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_by_key(|(task_idx, _)| *task_idx);
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-fn of_task<T: Default>(
-    walks: &[Walk<'_>],
-    task: &Task,
-    slot: &mut Slot,
-    meter: &ReadMeter,
-    done: &Done<'_>,
-    reduce: &impl Fn(&mut T, usize, &[Vec<u8>; 2]),
-) -> Result<T, Error> {
-    let mut total = T::default();
-    for chunk in task.chunks.clone() {
-        let n_bytes = slot.fill(&walks[task.walk_idx], chunk, meter)?;
-        reduce(&mut total, task.walk_idx, &slot.sides);
-        done.add(n_bytes);
+/// What the threads of one run have in common.
+struct Shared<'a, T, F> {
+    walks: &'a [Walk<'a>],
+    tasks: &'a [Task],
+    meter: &'a ReadMeter,
+    done: &'a Done<'a>,
+    reduce: &'a F,
+    next: AtomicUsize,
+    n_readers: AtomicUsize,
+    has_failed: AtomicBool,
+    results: Mutex<Vec<(usize, Result<T, Error>)>>,
+}
+
+/// Where one task spent its time.
+#[derive(Clone, Copy, Default)]
+struct Spent {
+    reading: Duration,
+    summing: Duration,
+}
+
+impl<T: Default + Send, F: Fn(&mut T, usize, &[Vec<u8>; 2]) + Sync> Shared<'_, T, F> {
+    fn work<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        let mut slot = Slot::new();
+        while !self.has_failed.load(Ordering::Relaxed) {
+            let task_idx = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(task) = self.tasks.get(task_idx) else { break };
+            let mut spent = Spent::default();
+            let result = self.of_task(task, &mut slot, &mut spent);
+            if result.is_err() {
+                self.has_failed.store(true, Ordering::Relaxed);
+            }
+            self.results.lock().unwrap_or_else(PoisonError::into_inner).push((task_idx, result));
+            let waits = spent.reading > spent.summing * WAITS_PER_SUM;
+            let more = |n: usize| (n < MAX_READERS).then_some(n + 1);
+            if waits && self.n_readers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok() {
+                scope.spawn(|| self.work(scope));
+            }
+        }
     }
-    Ok(total)
+
+    fn of_task(&self, task: &Task, slot: &mut Slot, spent: &mut Spent) -> Result<T, Error> {
+        let mut total = T::default();
+        for chunk in task.chunks.clone() {
+            let start = Instant::now();
+            let n_bytes = slot.fill(&self.walks[task.walk_idx], chunk, self.meter)?;
+            let filled = Instant::now();
+            (self.reduce)(&mut total, task.walk_idx, &slot.sides);
+            spent.reading += filled - start;
+            spent.summing += filled.elapsed();
+            self.done.add(n_bytes);
+        }
+        Ok(total)
+    }
 }

@@ -36,6 +36,18 @@ impl Matrix {
         Matrix { n_rows, n_cols, values: Values::F32(values), column_scale: None }
     }
 
+    /// Some consecutive rows, copied.
+    #[must_use]
+    pub fn row_range(&self, rows: std::ops::Range<usize>) -> Matrix {
+        let places = rows.start * self.n_cols..rows.end * self.n_cols;
+        let values = match &self.values {
+            Values::Bf16(bits) => Values::Bf16(bits[places].to_vec()),
+            Values::F16(bits) => Values::F16(bits[places].to_vec()),
+            Values::F32(values) => Values::F32(values[places].to_vec()),
+        };
+        Matrix { n_rows: rows.len(), n_cols: self.n_cols, values, column_scale: self.column_scale.clone() }
+    }
+
     /// Element type and bytes as they lie in memory, column factors not applied.
     #[must_use]
     pub fn as_bytes(&self) -> (Dtype, &[u8]) {

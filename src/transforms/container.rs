@@ -69,10 +69,26 @@ pub(super) fn fuse(model: &mut Model) -> Result<(), NotApplicable> {
         return Err(NotApplicable("nothing is stored apart that could be fused"));
     }
     if gate_up > 0 && model.stored.iter().any(|tensor| tensor.name.contains("self_attn.qkv_proj")) {
+        add_one_to_gains(model);
         model.set_config(&["model_type"], "phi3".into());
         model.set_config(&["architectures"], json!(["Phi3ForCausalLM"]));
     }
     Ok(())
+}
+
+/// A family whose norms multiply by 1 + γ becomes one whose norms multiply by γ.
+fn add_one_to_gains(model: &mut Model) {
+    if !std::mem::take(&mut model.graph.norm_adds_one) {
+        return;
+    }
+    let is_gain = |role: &Role| {
+        let norms =
+            [Part::Norm1, Part::Norm1b, Part::Norm2, Part::Norm2b, Part::FinalNorm, Part::QNorm, Part::KNorm];
+        norms.contains(&role.part) && !role.is_bias
+    };
+    for (_, gain) in model.parts.iter_mut().filter(|(role, _)| is_gain(role)) {
+        gain.values.iter_mut().for_each(|value| *value += 1.0);
+    }
 }
 
 /// Joins tensors that hold one part each; returns how many were made.

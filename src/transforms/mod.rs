@@ -37,7 +37,7 @@ pub use dense::Dense;
 pub use model::{Heads, LooseTensor, Mlp, Model, StoredTensor};
 pub use read::{MAX_ELEMENTS, read};
 pub use together::Clothes;
-pub use write::write;
+pub use write::{remove, write};
 
 /// Why a transform cannot be made of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +121,14 @@ pub struct Variant {
     pub function: Function,
     /// What is done.
     pub change: Change,
+}
+
+impl Variant {
+    /// Whether this is its code, in any case, or its name.
+    #[must_use]
+    pub fn is_called(&self, word: &str) -> bool {
+        word.eq_ignore_ascii_case(self.code) || word == self.name
+    }
 }
 
 const fn kept(code: &'static str, name: &'static str, change: Change) -> Variant {

@@ -23,7 +23,8 @@ pub(super) fn apply(
     clothes: Clothes,
     rng: &mut Rng,
 ) -> Result<(), NotApplicable> {
-    let steps: [fn(&mut Model, &mut Rng) -> Result<(), NotApplicable>; 4] =
+    type Step = fn(&mut Model, &mut Rng) -> Result<(), NotApplicable>;
+    let steps: [Step; 4] =
         [unit_scales::rescale, heads::permute, residual_order::permute, residual_basis::rotate];
     mlp_units::permute(model, rng)?;
     for step in steps {

@@ -56,6 +56,16 @@ pub fn write(model: &Model, folder: &Path) -> Result<(), Error> {
     )
 }
 
+/// Removes a folder that [`write()`] made.
+///
+/// # Errors
+/// The system refuses.
+pub fn remove(folder: &Path) -> Result<(), Error> {
+    let failed =
+        |cause: std::io::Error| Error::Write { path: folder.to_path_buf(), cause: cause.to_string() };
+    fs::remove_dir_all(folder).map_err(failed)
+}
+
 fn write_file<'a>(tensors: impl Iterator<Item = &'a Encoded>, path: &Path) -> Result<(), String> {
     let views: Result<Vec<_>, String> = tensors
         .map(|tensor| {

@@ -102,6 +102,8 @@ pub struct Facts<'a> {
     pub median_cosine: Option<f64>,
     /// The graph is unknown: there are no layers and no token probes.
     pub is_unknown_graph: bool,
+    /// Both sides are adapters without a base: what is compared are changes of weights.
+    pub is_delta_pair: bool,
 }
 
 /// The decision.
@@ -151,6 +153,9 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
             explained: Group::ALL.to_vec(),
             direction: Direction::Undetermined,
         };
+    }
+    if facts.is_delta_pair {
+        return changes_alone(facts);
     }
     let explained = explained_groups(facts);
     let blocks: Vec<Group> = explained
@@ -228,6 +233,24 @@ fn agreeing_layers(agreements: &[(u32, u32, Agreement)]) -> usize {
 /// Some pair of layers agrees.
 fn finds_partners(facts: &Facts<'_>) -> bool {
     facts.agreements.iter().chain(facts.probes).any(|(_, _, agreement)| agrees(agreement))
+}
+
+/// Changes that two adapters make, without the weights under them: how like each other they are when learned apart is not known.
+fn changes_alone(facts: &Facts<'_>) -> Decision {
+    let alike = facts.median_cosine.map_or("of matrices that were not read".to_owned(), |cosine| {
+        format!("with a median cosine of {cosine:.4} (1: the same up to a factor)")
+    });
+    let reason = format!(
+        "two adapters without their base: changes {alike}. Changes learned apart on one base resemble each other too, and \
+         how much is not known; compare the adapted models with --base"
+    );
+    Decision {
+        verdict: WeightsVerdict::Inconclusive,
+        decided_by: Vec::new(),
+        reasons: vec![reason],
+        explained: Vec::new(),
+        direction: Direction::Undetermined,
+    }
 }
 
 fn requantised_copy(requantised: &Requantised) -> Option<Decision> {

@@ -111,3 +111,78 @@ fn a_manifest_that_is_missing_or_empty_is_an_error() {
         assert_eq!(evaluate(path, arguments).status.code(), Some(code), "{arguments:?}");
     }
 }
+
+#[test]
+fn a_page_is_offline_and_hostile_names_are_text() {
+    let folder = folder();
+    let path = folder.path();
+    let hostile = "<script>alert(1)</script>\u{1b}[31m";
+    let lines = [pair("a", "b", "independent", ("A", "B")), pair("a", hostile, "derived", ("A", "A"))];
+    std::fs::write(path.join("pairs.jsonl"), lines.join("\n")).expect("written");
+    evaluate(path, &["pairs.jsonl", "--html", "page.html"]);
+    let page = std::fs::read_to_string(path.join("page.html")).expect("a page");
+    assert!(page.contains("Content-Security-Policy") && page.contains("default-src 'none'"));
+    for forbidden in ["<script", "http:", "https:", "src=", "href=", "@import", "url(", "\u{1b}"] {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && page.contains("<svg"));
+}
+
+#[test]
+fn rivals_stand_in_one_table_with_ours() {
+    let folder = folder();
+    let path = folder.path();
+    let lines = [pair("a", "copy", "identical", ("A", "A")), pair("a", "b", "independent", ("A", "B"))];
+    std::fs::write(path.join("pairs.jsonl"), lines.join("\n")).expect("written");
+    let found = document(&evaluate(path, &["pairs.jsonl", "--methods", "all", "--format", "json"]));
+    let methods = found["methods"].as_array().expect("methods");
+    assert_eq!(methods.len(), 1 + cognate::rivals::RIVALS.len());
+    // whatever a method is made of, a copy is more like its original than another model, or the config alone decides
+    for method in methods {
+        let auc = method["auc"].as_f64().expect("both classes");
+        let wanted = if method["name"] == "MPK-like" { 0.5 } else { 1.0 };
+        assert_eq!(auc, wanted, "{method}");
+        assert_eq!(method["scored"], 2, "{method}");
+    }
+}
+
+#[test]
+fn shuffled_models_have_no_small_p_and_are_no_pairs_of_the_manifest() {
+    let folder = folder();
+    let path = folder.path();
+    std::fs::write(path.join("pairs.jsonl"), pair("a", "b", "independent", ("A", "B"))).expect("written");
+    let found = document(&evaluate(path, &["pairs.jsonl", "--null", "12", "--format", "json"]));
+    assert_eq!(found["pairs"]["compared"], 1);
+    let shuffled = found["null_shuffled"].as_array().expect("kinds");
+    let combined = shuffled.iter().find(|kind| kind["kind"] == "combined").expect("combined");
+    assert_eq!(combined["tests"], 12);
+    // 12 uniform p hold one of 1e-3 or less with probability .012; the draws are seeded
+    assert_eq!(combined["at_most_1e_3"], 0);
+    let unshuffled = super::json(&super::cognate(path, &["compare", "a", "a", "--format", "json"]));
+    assert!(unshuffled["weights"]["log10_p"].as_f64().expect("a p") < -6.0, "in order it rejects");
+}
+
+#[test]
+fn a_fit_needs_both_classes_and_writes_what_the_next_build_reads() {
+    let folder = folder();
+    let path = folder.path();
+    let split = |line: String| line.replace('{', r#"{"split":"fit","#);
+    let independent = split(pair("a", "b", "independent", ("A", "B")));
+    std::fs::write(path.join("one.jsonl"), &independent).expect("written");
+    let one_class = evaluate(path, &["one.jsonl", "--fit", "."]);
+    assert_eq!(one_class.status.code(), Some(2));
+    assert!(!one_class.stdout.is_empty() && !path.join("likelihood.json").exists());
+    let both = [independent, split(pair("a", "copy", "identical", ("A", "A")))].join("\n");
+    std::fs::write(path.join("both.jsonl"), both).expect("written");
+    let fitted = evaluate(path, &["both.jsonl", "--fit", ".", "--map-version", "trial"]);
+    assert_eq!(fitted.status.code(), Some(0), "{fitted:?}");
+    let text = std::fs::read_to_string(path.join("likelihood.json")).expect("a map");
+    let map: cognate::evidence::LikelihoodMap = serde_json::from_str(&text).expect("as the build reads it");
+    assert_eq!((map.version.as_str(), map.families, map.families_wrong), ("trial", 2, 0));
+    assert!(map.points.windows(2).all(|pair| pair[0] <= pair[1]) && map.points.len() >= 2);
+    assert_eq!(map.cap(), 0.0, "two families support nothing");
+    let text = std::fs::read_to_string(path.join("controls.json")).expect("controls");
+    let controls: cognate::evidence::ShippedControls =
+        serde_json::from_str(&text).expect("as the build reads it");
+    assert!(!controls.cells.is_empty() || text.contains("\"pairs\": 1"));
+}

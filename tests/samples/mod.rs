@@ -2,8 +2,8 @@
 
 use cognate::compare::{
     Architecture, ArchitectureVerdict, Comparison, Direction, Evidence, FileFacts, LayerRow, Measures,
-    ModelFacts, NotTested, Power, Relation, Renaming, Side, Stage, Throughput, Tool, Weights, WeightsVerdict,
-    Why,
+    ModelFacts, NotTested, Power, Relation, Renaming, Side, Stage, Support, Throughput, Tool, Weights,
+    WeightsVerdict, Why,
 };
 
 /// A fine-tune of a small llama whose norms were renamed, with every field filled.
@@ -76,6 +76,7 @@ fn weights() -> Weights {
         likelihood: Some(0.99876),
         strength: Some(38.4567),
         prior: 0.5,
+        support: Support { n_families: 120, n_wrong: 0, bound: 0.0247, is_provisional: false },
         log10_p: Some(-38.4567),
         log10_p_floor: Some(-40.0),
         z: Some(251.337),

@@ -47,6 +47,7 @@ pub(super) fn config(metadata: &Metadata, vocabulary: Option<&Vocabulary>, notes
         activation: None,
         flags: Vec::new(),
         alibi: uses_alibi(metadata, architecture),
+        ..Config::default()
     };
     for key in unusable {
         let says = format!("'{}' of the metadata is not a usable value and was ignored", shown(&key));

@@ -100,6 +100,7 @@ fn from_sources(files: Vec<Arc<dyn Source>>, limits: &Limits) -> Result<Checkpoi
     Ok(Checkpoint {
         reference: String::new(),
         format: FORMAT,
+        adapter: None,
         commit: None,
         files,
         tensors,

@@ -13,15 +13,8 @@ const LENGTH_BYTES: u64 = 8;
 /// Longest header that the format allows.
 const FORMAT_MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// The tensors of one file, sorted by range, with absolute offsets and `file_idx` 0.
-#[derive(Debug)]
-pub(super) struct Admitted {
-    pub entries: Vec<TensorEntry>,
-    pub notes: Vec<Note>,
-}
-
 /// Reads and checks the header of a file. Nothing of the data is read.
-pub(super) fn admit(file: &dyn Source, limits: &Limits) -> Result<Admitted, Error> {
+pub(super) fn admit(file: &dyn Source, limits: &Limits) -> Result<(Vec<TensorEntry>, Vec<Note>), Error> {
     let header_bytes = header_length(file, limits)?;
     let mut bytes = Vec::new();
     let n_bytes = usize::try_from(header_bytes).map_err(|_| memory(header_bytes))?;
@@ -72,7 +65,7 @@ pub(super) fn admit(file: &dyn Source, limits: &Limits) -> Result<Admitted, Erro
     if entries.is_empty() {
         note("ST-EMPTY", "the file holds no tensors".to_string());
     }
-    Ok(Admitted { entries, notes })
+    Ok((entries, notes))
 }
 
 /// The header's length, checked against the file and the limits.

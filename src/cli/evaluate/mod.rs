@@ -1,20 +1,24 @@
 //! `cognate evaluate`: labelled pairs, compared and counted (docs/evaluate.md).
 
+mod attacks;
+mod fit;
+mod methods;
+mod null;
 mod resume;
 mod run;
 
 use std::path::Path;
 
-use super::args::{Evaluate, EvaluateFormat};
+use super::args::{Evaluate, EvaluateFormat, Methods};
 use super::backend;
 use super::output::Sink;
 use super::screen::Screen;
 use super::{exit, failure};
 use crate::compare::METHOD_VERSION;
 use crate::evaluate::{self, LineFault, Listing, Row, Spelling, Summary};
-use crate::evidence::MAP_VERSION;
+use crate::evidence::LikelihoodMap;
 use crate::report::wire::{EvaluatedPair, Evaluation, EvaluationTool, Failure};
-use crate::report::{json, markdown, terminal, words};
+use crate::report::{html, json, markdown, terminal, words};
 use resume::Resume;
 
 /// How the report spells its words.
@@ -26,39 +30,63 @@ const SPELLING: Spelling = Spelling {
 
 /// Runs the verb.
 pub(super) fn run(args: &Evaluate, screen: &Screen) -> Result<u8, Box<Failure>> {
-    let mut sink = Sink::open(args.output.as_deref(), &[&args.manifest])?;
+    if !args.attacks.is_empty() {
+        return attacks::run(args, screen);
+    }
+    let mut sink = Sink::open(args.output.as_deref(), &[args.manifest()])?;
+    let page = match &args.html {
+        Some(path) => Some(Sink::open(Some(path), &[args.manifest()])?),
+        None => None,
+    };
     let listing = read(args)?;
     let chosen = backend::open(&args.backend)?;
     let run_id = format!(
-        "{} {METHOD_VERSION} {MAP_VERSION} {} {} {}",
+        "{} {METHOD_VERSION} {} {} {} {}",
         env!("CARGO_PKG_VERSION"),
+        LikelihoodMap::shipped().version,
         crate::compare::Effort::from(args.effort).name(),
         args.seed,
         args.prior
     );
     let mut codes: Vec<u8> = Vec::new();
     for fault in &listing.faults {
-        let failure = bad_line(&args.manifest, fault);
+        let failure = bad_line(args.manifest(), fault);
         screen.complain(&failure);
         codes.push(failure.exit_code);
     }
-    let resume = Resume::open(args.resume.as_deref(), &args.manifest, &run_id)?;
+    let resume = Resume::open(args.resume.as_deref(), args.manifest(), &run_id)?;
     let rows = run::rows(&listing.pairs, args, &chosen, &resume, screen)?;
     resume.close()?;
     codes.extend(rows.iter().map(|row| code_of(row, args)));
-    let summary = evaluate::summary(&rows, &SPELLING);
+    let mut summary = evaluate::summary(&rows, &SPELLING);
+    if args.methods == Methods::All {
+        summary.methods = methods::lines(&rows, args, &chosen, screen)?;
+    }
+    if let Some(n) = args.null {
+        summary.null_shuffled = null::rates(&listing.pairs, n, args, &chosen, screen)?;
+    }
     let exit_code = exit::first_of(codes);
+    if let Some(mut page) = page {
+        let n_listed = rows.len() + listing.faults.len();
+        page.write(&html::evaluation(&args.manifest().to_string_lossy(), n_listed, &summary, &rows))?;
+        page.finish()?;
+    }
     sink.write(&text(args, &summary, &rows, &listing, (&run_id, exit_code), screen))?;
     sink.finish()?;
+    // last, so that rows that allow no fit are reported all the same
+    if let Some(folder) = &args.fit {
+        let (fitted, controls) = fit::write(folder, &rows, args)?;
+        screen.tell(&terminal::fitted(&fitted, &controls, screen.error_style));
+    }
     Ok(exit_code)
 }
 
 fn read(args: &Evaluate) -> Result<Listing, Box<Failure>> {
-    let text = std::fs::read_to_string(&args.manifest).map_err(|error| {
+    let text = std::fs::read_to_string(args.manifest()).map_err(|error| {
         Box::new(Failure {
             code: "MANIFEST".to_owned(),
             exit_code: exit::INPUT,
-            message: format!("cannot read '{}': {error}", failure::shown_path(&args.manifest)),
+            message: format!("cannot read '{}': {error}", failure::shown_path(args.manifest())),
             hint: Some("a JSON object per line: a labelled pair, or a model with its family".to_owned()),
             ..Failure::default()
         })
@@ -99,7 +127,7 @@ fn text(
     (run_id, exit_code): (&str, u8),
     screen: &Screen,
 ) -> String {
-    let manifest = args.manifest.to_string_lossy();
+    let manifest = args.manifest().to_string_lossy();
     let n_listed = rows.len() + listing.faults.len();
     match args.format {
         EvaluateFormat::Table => terminal::evaluation(&manifest, n_listed, summary, screen.style),
@@ -110,7 +138,7 @@ fn text(
             let tool = EvaluationTool {
                 version: env!("CARGO_PKG_VERSION"),
                 method_version: METHOD_VERSION,
-                map_version: MAP_VERSION,
+                map_version: &LikelihoodMap::shipped().version,
                 seed: args.seed,
                 effort: crate::compare::Effort::from(args.effort).name(),
                 prior: args.prior,

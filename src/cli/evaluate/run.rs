@@ -1,20 +1,35 @@
-//! Compares the pairs of a manifest, several at a time.
+//! Compares the pairs of a manifest.
 
+use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::resume::Resume;
 use crate::cli::args::Evaluate;
 use crate::cli::backend::Chosen;
-use crate::cli::compare::on_either;
-use crate::cli::models::Models;
-use crate::cli::panics;
-use crate::cli::progress::Count;
+use crate::cli::failure;
+use crate::cli::many::Many;
 use crate::cli::screen::Screen;
 use crate::compare::Options;
 use crate::evaluate::{LabelledPair, Outcome, Row, RowFault};
-use crate::kernels::Backend;
+use crate::report::escape;
 use crate::report::wire::Failure;
+
+/// How pairs of the manifest are compared.
+pub(super) fn many<'a>(args: &'a Evaluate, chosen: &'a Chosen) -> Many<'a> {
+    Many {
+        folder: args.manifest().parent().unwrap_or_else(|| Path::new("")),
+        limits: args.reading.limits(),
+        chosen,
+        options: Options {
+            effort: args.effort.into(),
+            seed: args.seed,
+            prior: args.prior,
+            only: None,
+            digest: false,
+        },
+        n_jobs: args.jobs,
+    }
+}
 
 /// A row per pair, in the order of the manifest.
 pub(super) fn rows(
@@ -24,81 +39,32 @@ pub(super) fn rows(
     resume: &Resume,
     screen: &Screen,
 ) -> Result<Vec<Row>, Box<Failure>> {
-    let open: Vec<&LabelledPair> = pairs.iter().filter(|pair| resume.outcome(pair).is_none()).collect();
-    let folder = args.manifest.parent().unwrap_or_else(|| std::path::Path::new(""));
-    let references = open.iter().flat_map(|pair| [pair.left.as_str(), pair.right.as_str()]);
-    let models = Models::new(references, folder, args.reading.limits());
-    let options =
-        Options { effort: args.effort.into(), seed: args.seed, prior: args.prior, only: None, digest: false };
-    let next = AtomicUsize::new(0);
-    let count = Count::new(screen, "pairs", pairs.len());
-    // the first failure to keep a line ends the run: a resume file that lies is worse than none
-    let broken: Mutex<Option<Box<Failure>>> = Mutex::new(None);
-    let found: Mutex<Vec<Option<Row>>> = Mutex::new(vec![None; pairs.len()]);
-    let work = || {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(pair) = pairs.get(at) else { break };
-            let known = resume.outcome(pair);
-            let is_new = known.is_none();
-            let outcome = match known {
-                Some(outcome) => Ok(outcome),
-                None => compared(pair, &models, chosen, &options),
-            };
-            let row =
-                Row { pair: pair.clone(), outcome: outcome.map_err(|failure| fault(&failure, pair, screen)) };
-            if is_new && let Err(failure) = resume.keep(&row) {
-                if let Ok(mut broken) = broken.lock() {
-                    broken.get_or_insert(failure);
-                }
-                break;
-            }
-            count.advance();
-            if let Ok(mut found) = found.lock() {
-                found[at] = Some(row);
-            }
-        }
+    let known = |pair: &LabelledPair| {
+        resume.outcome(pair).map(|outcome| Row { pair: pair.clone(), outcome: Ok(outcome) })
     };
-    std::thread::scope(|scope| {
-        for _ in 1..n_jobs(args, chosen) {
-            scope.spawn(work);
+    let rows: Vec<Option<Row>> = pairs.iter().map(known).collect();
+    let open: Vec<usize> = (0..pairs.len()).filter(|at| rows[*at].is_none()).collect();
+    let rows = Mutex::new(rows);
+    let references: Vec<(&str, &str)> =
+        open.iter().map(|at| (pairs[*at].left.as_str(), pairs[*at].right.as_str())).collect();
+    many(args, chosen).compare(&references, screen, &|at, compared| {
+        let pair = &pairs[open[at]];
+        let outcome = compared.and_then(|comparison| {
+            Outcome::of(&comparison).ok_or_else(|| failure::usage("no verdict".to_owned()))
+        });
+        let row =
+            Row { pair: pair.clone(), outcome: outcome.map_err(|failure| fault(&failure, pair, screen)) };
+        resume.keep(&row)?;
+        if let Ok(mut rows) = rows.lock() {
+            rows[open[at]] = Some(row);
         }
-        work();
-    });
-    if let Some(failure) = broken.into_inner().ok().flatten() {
-        return Err(failure);
-    }
-    Ok(found.into_inner().unwrap_or_default().into_iter().flatten().collect())
-}
-
-/// A GPU works on one pair at a time.
-fn n_jobs(args: &Evaluate, chosen: &Chosen) -> usize {
-    match (&chosen.backend, args.jobs) {
-        (Backend::Gpu(_), _) => 1,
-        (Backend::Cpu(_), Some(n)) => usize::from(n),
-        (Backend::Cpu(_), None) => std::thread::available_parallelism().map_or(1, usize::from),
-    }
-}
-
-/// A panic is a failure of this pair alone.
-fn compared(
-    pair: &LabelledPair,
-    models: &Models,
-    chosen: &Chosen,
-    options: &Options,
-) -> Result<Outcome, Box<Failure>> {
-    let outcome = panics::caught(|| {
-        let (left, right) = (models.get(&pair.left)?, models.get(&pair.right)?);
-        let comparison = on_either(&left, &right, options, chosen, &|_| {})?;
-        Outcome::of(&comparison).ok_or_else(|| crate::cli::failure::usage("no verdict".to_owned()))
-    });
-    models.release(&pair.left);
-    models.release(&pair.right);
-    outcome
+        Ok(())
+    })?;
+    Ok(rows.into_inner().unwrap_or_default().into_iter().flatten().collect())
 }
 
 fn fault(failure: &Failure, pair: &LabelledPair, screen: &Screen) -> RowFault {
-    let names = [&pair.left, &pair.right].map(|name| crate::report::escape::name(name));
+    let names = [&pair.left, &pair.right].map(|name| escape::name(name));
     let message = format!("{} ~ {}: {}", names[0], names[1], failure.message);
     screen.complain(&Failure { message: message.clone(), ..failure.clone() });
     RowFault { code: failure.code.clone(), exit_code: failure.exit_code, message }

@@ -20,11 +20,11 @@ pub(in crate::compare) struct PlainStage {
     is_complete: bool,
 }
 
-/// S0 and S1 on everything (quick: taken later from the rows of the trace sample).
+/// S0 and S1 on everything (quick: on vectors of the layers that the trace test looked at).
 pub(in crate::compare) fn plain(
     backend: &Backend,
     pair: &Pair<'_>,
-    alignment: &Alignment,
+    (alignment, traced): (&Alignment, &TraceStage),
     options: &Options,
     meter: &ReadMeter,
     clock: &mut Clock<'_>,
@@ -34,12 +34,16 @@ pub(in crate::compare) fn plain(
     if !options.wants(Statistic::Plain) {
         return Ok(PlainStage { moments, is_complete: false });
     }
-    // a quick run reads the vectors, which are a few pages, and takes matrices from the trace sample
+    // a quick run takes matrices from the trace sample, and reads the vectors that stand beside them
     let is_quick = options.effort == Effort::Quick;
+    let layers = traced.layers();
     let chosen: Vec<usize> = (0..alignment.pairs.len())
         .filter(|&idx| {
-            let view = &pair.part(Side::Right, alignment.pairs[idx].right).stored.view;
-            !is_quick || view.n_rows.min(view.n_cols) == 1
+            let part = pair.part(Side::Right, alignment.pairs[idx].right);
+            let is_vector = part.stored.view.n_rows.min(part.stored.view.n_cols) == 1;
+            let place = part.role.and_then(|role| Some((role.component, role.layer?)));
+            let is_near = layers.is_empty() || place.is_some_and(|place| layers.contains(&place));
+            !is_quick || is_vector && is_near
         })
         .collect();
     let paired = chosen.iter().map(|&idx| &alignment.pairs[idx]);

@@ -7,8 +7,9 @@ use crate::compare::{Effort, Error, Options, Pair, Progress, Statistic};
 use crate::evidence::FamilyResult;
 use crate::kernels::Backend;
 use crate::measure::families::{Family, Kind, families};
-use crate::measure::family_test::{Budget, Model, Outcome, test_family};
+use crate::measure::family_test::{Budget, Draw, Model, Outcome, test_family};
 use crate::reductions::PairMoments;
+use crate::roles::Component;
 use crate::stream::ReadMeter;
 use std::collections::BTreeSet;
 
@@ -21,6 +22,12 @@ pub(in crate::compare) struct TraceStage {
 }
 
 impl TraceStage {
+    /// Layers of the right model whose units were tested.
+    pub(super) fn layers(&self) -> BTreeSet<(Component, u32)> {
+        let layers = self.families.iter().filter_map(|family| Some((family.component, family.layers?.1)));
+        layers.collect()
+    }
+
     pub(in crate::compare) fn is_unknown_graph(&self) -> bool {
         self.families.iter().any(|family| family.kind == Kind::TensorRows)
     }
@@ -44,14 +51,30 @@ impl TraceStage {
 /// Layers and units of each effort (docs/methods.md#trace).
 fn budget(effort: Effort) -> Budget {
     match effort {
-        Effort::Quick => Budget { max_units: 512, max_feature_rows: 128, max_permutations: 10_000 },
-        Effort::Standard => Budget { max_units: 2048, max_feature_rows: 512, max_permutations: 100_000 },
-        Effort::Full => Budget { max_units: 4096, max_feature_rows: 2048, max_permutations: 1_000_000 },
+        Effort::Quick => Budget {
+            max_units: 512,
+            draw: Draw::Consecutive,
+            max_feature_rows: 128,
+            max_permutations: 10_000,
+        },
+        Effort::Standard => Budget {
+            max_units: 2048,
+            draw: Draw::Scattered,
+            max_feature_rows: 512,
+            max_permutations: 100_000,
+        },
+        Effort::Full => Budget {
+            max_units: 4096,
+            draw: Draw::Scattered,
+            max_feature_rows: 2048,
+            max_permutations: 1_000_000,
+        },
     }
 }
 
-/// Families a quick run looks at: token tables, and units of eight layers spread over the depth.
-const QUICK_LAYERS: usize = 8;
+/// Families a quick run looks at: token tables, and units of five layers spread over the depth. A layer takes three
+/// requests of each model that lies behind a network, all that is not a layer about nine: 60 for two models of 7B.
+const QUICK_LAYERS: usize = 5;
 /// Tensors of an unknown graph that a quick run looks at.
 const QUICK_TENSORS: usize = 24;
 

@@ -47,6 +47,30 @@ pub fn evaluation(manifest: &str, n_listed: usize, summary: &Summary) -> String 
             calibration(&mut text, title, found);
         }
     }
+    if !summary.methods.is_empty() {
+        push(
+            &mut text,
+            "| method | scored | AUC | found at 1 % FP | accused, one network | a pair | source |",
+        );
+        push(&mut text, "|---|---|---|---|---|---|---|");
+        for line in &summary.methods {
+            let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
+            push(
+                &mut text,
+                &format!(
+                    "| {} | {} | {} | {} | {} of {} | {} | {} |",
+                    markdown(&line.name),
+                    line.n_scored,
+                    number(line.auc),
+                    line.tpr_at_1_percent.map_or("-".to_owned(), percent),
+                    line.n_accused_same_config,
+                    line.n_same_config,
+                    seconds(line.mean_seconds),
+                    markdown(&line.source)
+                ),
+            );
+        }
+    }
     text
 }
 
@@ -76,8 +100,8 @@ fn calibration(text: &mut String, title: &str, found: &Calibration) {
     push(
         text,
         &format!(
-            "Calibration, {title}: ECE {:.4}, Brier {:.4}, {} pairs of which {} hard\n",
-            found.ece, found.brier, found.n, found.n_hard
+            "Calibration, {title}: ECE {:.4}, Brier {:.4}, {} pairs of which {} hard, prior {:.2}\n",
+            found.ece, found.brier, found.n, found.n_hard, found.prior
         ),
     );
     push(text, "| likelihood | pairs | predicted | observed |\n|---|---|---|---|");

@@ -106,9 +106,8 @@ fn weights(page: &mut Page, comparison: &Comparison) {
         }
     }
     if let Some(likelihood) = weights.likelihood {
-        let text =
-            format!("{likelihood:.4} that they share weights, at prior {} (provisional)", weights.prior);
-        page.row("likelihood", &text);
+        let text = format!("{likelihood:.4} that they share weights, at prior {}", weights.prior);
+        page.rows("likelihood", &[text, words::support_sentence(&weights.support)]);
     }
     if let Some(log10_p) = weights.log10_p {
         let floor = weights

@@ -1,7 +1,9 @@
 //! An evaluation on a screen: how right, how sure, how fast.
 
 use super::page::{Ink, Page, Style};
-use crate::evaluate::{CONFIDENCE, Calibration, Confusion, Label, NullRates, Roc, Summary};
+use crate::evaluate::{
+    CONFIDENCE, Calibration, Confusion, Controls, Fitted, Label, MethodLine, NullRates, Roc, Summary,
+};
 use crate::report::quantity::{bytes, percent, seconds, three_digits};
 use crate::report::words;
 
@@ -37,8 +39,16 @@ pub fn evaluation(manifest: &str, n_listed: usize, summary: &Summary, style: Sty
             calibration(&mut page, title, found);
         }
     }
-    if !summary.null.is_empty() {
-        null(&mut page, &summary.null);
+    for (title, found) in [
+        ("NULL          p of the trace test on independent pairs", &summary.null),
+        ("SHUFFLED      p between models and themselves in a random order of units", &summary.null_shuffled),
+    ] {
+        if !found.is_empty() {
+            null(&mut page, title, found);
+        }
+    }
+    if !summary.methods.is_empty() {
+        methods(&mut page, &summary.methods);
     }
     let cost = summary.cost;
     page.row(
@@ -126,12 +136,13 @@ fn words_said(page: &mut Page, confusion: &Confusion) {
 
 fn calibration(page: &mut Page, title: &str, found: &Calibration) {
     let text = format!(
-        "ECE {:.4}, Brier {:.4} over {} pairs ({} shared, {} hard)",
+        "ECE {:.4}, Brier {:.4} over {} pairs ({} shared, {} hard) at prior {:.2}",
         found.ece,
         found.brier,
         found.n,
         found.n_positive,
-        percent(found.n_hard as f64 / found.n.max(1) as f64)
+        percent(found.n_hard as f64 / found.n.max(1) as f64),
+        found.prior
     );
     page.heading(title, "", Ink::Bold, &text);
     page.line(&format!("  {:<20}{:>8}{:>12}{:>12}", "likelihood", "pairs", "predicted", "observed"));
@@ -142,8 +153,90 @@ fn calibration(page: &mut Page, title: &str, found: &Calibration) {
     page.blank();
 }
 
-fn null(page: &mut Page, found: &[NullRates]) {
-    page.line("NULL          p of the trace test on independent pairs");
+/// One table for all methods.
+fn methods(page: &mut Page, lines: &[MethodLine]) {
+    page.line("METHODS       on the same pairs");
+    page.line(&format!(
+        "  {:<10}{:>8}{:>9}{:>11}{:>16}{:>10}  {}",
+        "method", "scored", "AUC", "at 1 % FP", "accused, same", "a pair", "source"
+    ));
+    for line in lines {
+        let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
+        let found = line.tpr_at_1_percent.map_or("-".to_owned(), percent);
+        let accused = format!("{} of {}", line.n_accused_same_config, line.n_same_config);
+        page.line(&format!(
+            "  {:<10}{:>8}{:>9}{found:>11}{accused:>16}{:>10}  {}",
+            line.name,
+            line.n_scored,
+            number(line.auc),
+            seconds(line.mean_seconds),
+            line.source
+        ));
+    }
+    page.row(
+        "accused",
+        "independent pairs of one network that score as high as whoever wants to find 95 % of the related must accept",
+    );
+    page.blank();
+}
+
+/// A fitted map and its controls, with the final newline.
+#[must_use]
+pub fn fitted(fitted: &Fitted, controls: &Controls, style: Style) -> String {
+    let mut page = Page::new(style);
+    let map = &fitted.map;
+    let version = page.name(&map.version);
+    page.heading("FITTED MAP", &version, Ink::Bold, "");
+    let provisional = if map.is_provisional() { ", provisional: too few families" } else { "" };
+    let odds: Vec<String> = [0.0, 1.0, 3.0, 6.0, 10.0, 30.0, 100.0]
+        .iter()
+        .map(|strength| format!("{strength}: {:.3}", map.at(*strength, 0.5).value))
+        .collect();
+    page.row("map", &format!("likelihood at even prior by strength: {}", odds.join(", ")));
+    page.row(
+        "fitted on",
+        &format!(
+            "{} pairs that share weights, {} independent ones, {} families",
+            fitted.n_fit.0, fitted.n_fit.1, fitted.n_fit_families
+        ),
+    );
+    let (low, high) = (three_digits(fitted.band.0), three_digits(fitted.band.1));
+    page.row("strengths", &format!("independent up to {low}, shared from {high} on"));
+    page.row(
+        "cap",
+        &format!(
+            "{:.4}: {} of {} families wrong, at most {} of others{provisional}",
+            map.cap(),
+            map.families_wrong,
+            map.families,
+            percent(map.false_positive_bound)
+        ),
+    );
+    page.blank();
+    for (title, found) in [("FIT SPLIT", &fitted.on_fit), ("TEST SPLIT", &fitted.on_test)] {
+        if let Some(found) = found {
+            calibration(&mut page, title, found);
+        }
+    }
+    page.line(&format!("CONTROLS      {} independent trained pairs of the fit split", controls.n_pairs));
+    for (cell, control) in &controls.cells {
+        let name = format!("{} {}", cell.statistic, words::depth_word(cell.depth));
+        page.line(&format!(
+            "  {name:<22}{:>7} layer pairs, {:.3} % of units agree, most {} ({:.2} %)",
+            control.n_cells,
+            100.0 * control.n_agreeing as f64 / control.n_units.max(1) as f64,
+            control.most_agreeing,
+            100.0 * control.largest_share
+        ));
+    }
+    if let Some((n, largest)) = controls.token_span {
+        page.line(&format!("  {:<22}{n:>7} pairs, nearest {largest:.2}", "token span"));
+    }
+    page.finish()
+}
+
+fn null(page: &mut Page, title: &str, found: &[NullRates]) {
+    page.line(title);
     page.line(&format!(
         "  {:<22}{:>7}{:>12}{:>12}{:>10}{:>9}{:>9}",
         "units", "tests", "p <= 1e-2", "p <= 1e-3", "KS tests", "D+", "KS p"
@@ -155,6 +248,10 @@ fn null(page: &mut Page, found: &[NullRates]) {
         });
         let rates = format!("{:>12}{:>12}", share(kind.n_below_2), share(kind.n_below_3));
         page.line(&format!("  {:<22}{:>7}{rates}{n:>10}{d:>9}{p:>9}", kind.kind, kind.n));
+    }
+    for kind in found {
+        let counts = kind.histogram.map(|n| n.to_string()).join(" ");
+        page.line(&format!("  {:<22}p in tenths: {counts}", kind.kind));
     }
     let n_pairs = found.iter().map(|kind| kind.n_disjoint_pairs).max().unwrap_or(0);
     page.row(

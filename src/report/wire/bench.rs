@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Rounded;
 use crate::bench as core;
+use crate::report::baseline::Baseline;
 
 /// Version of the document.
 pub const BENCH_VERSION: &str = "cognate.bench/1";
@@ -13,6 +14,10 @@ pub const BENCH_VERSION: &str = "cognate.bench/1";
 pub struct Bench<'a> {
     schema_version: &'static str,
     devices: Vec<Device<'a>>,
+    models: Vec<Model<'a>>,
+    io: Vec<Io>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline: Option<BaselineOf<'a>>,
     tool: Tool<'a>,
     exit_code: u8,
 }
@@ -20,10 +25,13 @@ pub struct Bench<'a> {
 impl<'a> Bench<'a> {
     /// The document of a run.
     #[must_use]
-    pub fn new(report: &'a core::BenchReport, exit_code: u8) -> Bench<'a> {
+    pub fn new(report: &'a core::BenchReport, baseline: Option<&'a Baseline>, exit_code: u8) -> Bench<'a> {
         Bench {
             schema_version: BENCH_VERSION,
             devices: report.devices.iter().map(Device::new).collect(),
+            models: report.models.iter().map(Model::new).collect(),
+            io: report.io.iter().map(Io::new).collect(),
+            baseline: baseline.map(BaselineOf::new),
             tool: Tool { version: report.version, seed: report.seed },
             exit_code,
         }
@@ -34,6 +42,126 @@ impl<'a> Bench<'a> {
 struct Tool<'a> {
     version: &'a str,
     seed: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Model<'a> {
+    model: &'a str,
+    effort: &'a str,
+    parameters: u64,
+    size_bytes: u64,
+    source_bytes_per_s: Rounded<0>,
+    outcome: &'static str,
+    seconds: Rounded<4>,
+    cpu_seconds: Rounded<2>,
+    peak_resident_bytes: Option<u64>,
+    bytes_read: u64,
+    flop: u64,
+    stages: Vec<ModelStage<'a>>,
+    error: Rounded<12>,
+    error_bound: Rounded<12>,
+}
+
+impl<'a> Model<'a> {
+    fn new(model: &'a core::ModelReport) -> Model<'a> {
+        // a wrong answer has no speed
+        let seconds = |value: f64| Rounded(model.is_right.then_some(value));
+        let stages = model.stages.iter().filter(|_| model.is_right).map(|stage| ModelStage {
+            name: &stage.name,
+            seconds: Rounded::from(stage.seconds),
+            bytes: stage.size_bytes,
+            flop: stage.flop,
+        });
+        Model {
+            model: model.name,
+            effort: model.effort,
+            parameters: model.n_parameters,
+            size_bytes: model.size_bytes,
+            source_bytes_per_s: Rounded(model.bytes_per_s),
+            outcome: if model.is_right { "measured" } else { "withheld" },
+            seconds: seconds(model.seconds),
+            cpu_seconds: Rounded(model.cpu_seconds.filter(|_| model.is_right)),
+            peak_resident_bytes: model.peak_resident_bytes,
+            bytes_read: model.bytes_read,
+            flop: model.flop,
+            stages: stages.collect(),
+            error: Rounded::from(model.error),
+            error_bound: Rounded::from(model.error_bound),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ModelStage<'a> {
+    name: &'a str,
+    seconds: Rounded<4>,
+    bytes: u64,
+    flop: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Io {
+    what: &'static str,
+    cache: &'static str,
+    threads: usize,
+    outcome: &'static str,
+    rate: Rounded<4>,
+    unit: &'static str,
+    share_of_read: Rounded<4>,
+    timing: Option<Timing>,
+    error: Rounded<12>,
+    error_bound: Rounded<12>,
+}
+
+impl Io {
+    fn new(line: &core::IoLine) -> Io {
+        let is_right = line.is_right();
+        Io {
+            what: line.what,
+            cache: if line.is_warm { "warm" } else { "cold" },
+            threads: line.n_threads,
+            outcome: if is_right { "measured" } else { "withheld" },
+            rate: Rounded(is_right.then_some(line.rate)),
+            unit: core::Unit::GigabytesPerSecond.label(),
+            share_of_read: Rounded(line.share_of_read.filter(|_| is_right)),
+            timing: is_right.then(|| Timing::new(&line.timing)),
+            error: Rounded::from(line.error),
+            error_bound: Rounded::from(line.error_bound),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct BaselineOf<'a> {
+    tolerance: Rounded<4>,
+    within: bool,
+    changes: Vec<Change<'a>>,
+    missing: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct Change<'a> {
+    line: &'a str,
+    before: Rounded<6>,
+    now: Rounded<6>,
+    ratio: Rounded<4>,
+}
+
+impl<'a> BaselineOf<'a> {
+    fn new(baseline: &'a Baseline) -> BaselineOf<'a> {
+        let changes = baseline.changes.iter().map(|change| Change {
+            line: &change.line,
+            before: Rounded::from(change.before),
+            now: Rounded::from(change.now),
+            ratio: Rounded::from(change.ratio()),
+        });
+        BaselineOf {
+            tolerance: Rounded::from(baseline.tolerance),
+            within: baseline.slower().next().is_none(),
+            changes: changes.collect(),
+            missing: &baseline.missing,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]

@@ -151,6 +151,7 @@ struct Weights<'a> {
     decided_by: &'a [String],
     likelihood: Rounded<4>,
     prior: f64,
+    false_positive_bound: Bound,
     log10_p: Rounded<2>,
     log10_p_floor: Rounded<2>,
     z: Rounded<2>,
@@ -170,6 +171,12 @@ impl<'a> Weights<'a> {
             decided_by: &weights.decided_by,
             likelihood: Rounded(weights.likelihood),
             prior: weights.prior,
+            false_positive_bound: Bound {
+                upper_bound: Rounded::from(weights.support.bound),
+                families: weights.support.n_families,
+                families_wrong: weights.support.n_wrong,
+                provisional: weights.support.is_provisional,
+            },
             log10_p: Rounded(weights.log10_p),
             log10_p_floor: Rounded(weights.log10_p_floor),
             z: Rounded(weights.z),
@@ -197,6 +204,14 @@ impl<'a> Weights<'a> {
             reasons: &weights.reasons,
         }
     }
+}
+
+#[derive(Debug, Serialize)]
+struct Bound {
+    upper_bound: Rounded<4>,
+    families: usize,
+    families_wrong: usize,
+    provisional: bool,
 }
 
 #[derive(Debug, Serialize)]

@@ -185,6 +185,8 @@ pub struct Evaluation<'a> {
     calibration: Option<Calibration>,
     calibration_test: Option<Calibration>,
     null: Vec<Null<'a>>,
+    null_shuffled: Vec<Null<'a>>,
+    methods: Vec<Method<'a>>,
     cost: Cost,
     faults: Vec<Fault<'a>>,
     lines: Vec<BadLine<'a>>,
@@ -255,6 +257,7 @@ struct Calibration {
     pairs: usize,
     shared: usize,
     hard: usize,
+    prior: Rounded<4>,
     ece: Rounded<4>,
     brier: Rounded<4>,
     bins: Vec<Bin>,
@@ -281,6 +284,18 @@ struct Null<'a> {
     ks_d_plus: Rounded<4>,
     ks_p: Rounded<4>,
     histogram: [usize; 10],
+}
+
+#[derive(Debug, Serialize)]
+struct Method<'a> {
+    name: &'a str,
+    source: &'a str,
+    scored: usize,
+    auc: Rounded<4>,
+    tpr_at_1_percent_fpr: Rounded<4>,
+    same_config: usize,
+    same_config_accused_at_95_percent_found: usize,
+    mean_seconds: Rounded<6>,
 }
 
 #[derive(Debug, Serialize)]
@@ -372,6 +387,21 @@ impl<'a> Evaluation<'a> {
             calibration: summary.calibration.as_ref().map(Calibration::new),
             calibration_test: summary.calibration_test.as_ref().map(Calibration::new),
             null: summary.null.iter().map(Null::new).collect(),
+            null_shuffled: summary.null_shuffled.iter().map(Null::new).collect(),
+            methods: summary
+                .methods
+                .iter()
+                .map(|line| Method {
+                    name: &line.name,
+                    source: &line.source,
+                    scored: line.n_scored,
+                    auc: Rounded(line.auc),
+                    tpr_at_1_percent_fpr: Rounded(line.tpr_at_1_percent),
+                    same_config: line.n_same_config,
+                    same_config_accused_at_95_percent_found: line.n_accused_same_config,
+                    mean_seconds: line.mean_seconds.into(),
+                })
+                .collect(),
             cost: Cost {
                 mean_seconds: summary.cost.mean_seconds.into(),
                 median_seconds: summary.cost.median_seconds.into(),
@@ -416,6 +446,7 @@ impl Calibration {
             pairs: found.n,
             shared: found.n_positive,
             hard: found.n_hard,
+            prior: found.prior.into(),
             ece: found.ece.into(),
             brier: found.brier.into(),
             bins: found.bins.iter().map(bin).collect(),

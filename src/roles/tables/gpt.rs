@@ -18,6 +18,13 @@ const GPT2_BLOCK: &[Rule] = &[
     ("h.N.mlp.c_fc", Conv1d(Up)),
     ("h.N.mlp.c_proj", Conv1d(Down)),
 ];
+/// The same once a quantiser has turned the matrices upright: [out, in], q over k over v.
+const GPT2_UPRIGHT_BLOCK: &[Rule] = &[
+    ("h.N.attn.c_attn", QkvBlocks),
+    ("h.N.attn.c_proj", Is(O)),
+    ("h.N.mlp.c_fc", Is(Up)),
+    ("h.N.mlp.c_proj", Is(Down)),
+];
 const JAIS_GATE: &[Rule] = &[("h.N.mlp.c_fc2", Conv1d(crate::roles::Part::Gate))];
 
 const STARCODER_BLOCK: &[Rule] = &[
@@ -103,6 +110,14 @@ pub(super) const FAMILIES: &[Family] = &[
             "starcoder",
             &["gpt_bigcode"],
             &[text(STEMS, &[STARCODER_BLOCK, NORMS, EMBED, POSITIONS]), text(&[""], &[HEAD])],
+        )
+    },
+    Family {
+        gate: Gate::MlpOutIn,
+        ..Family::new(
+            "gpt2",
+            &["gpt2"],
+            &[text(STEMS, &[GPT2_UPRIGHT_BLOCK, NORMS, EMBED, POSITIONS]), text(&[""], &[HEAD])],
         )
     },
     Family::new(

@@ -36,6 +36,9 @@ pub(super) const HEAD: &[Rule] = &[("lm_head", Is(Head))];
 /// Classifier of sequence models.
 pub(super) const CLASSIFIER: &[Rule] = &[("score", Is(OutputHead)), ("v_head.summary", Is(OutputHead))];
 
+/// Learned positions.
+const POSITIONS: &[Rule] = &[("model.embed_positions", Is(Pos))];
+
 /// The first upload of Yi: Llama with two norms named otherwise.
 const YI_NORMS: &[Rule] = &[("model.layers.N.ln1", Is(Norm1)), ("model.layers.N.ln2", Is(Norm2))];
 
@@ -74,6 +77,8 @@ pub(super) const FAMILIES: &[Family] = &[
         &["llama", "mistral", "qwen2", "internlm", "xgen", "stablelm", "deepseek", "smollm3", "granite"],
         &[text(&[""], &[ATTENTION, MLP, NORMS, TRUNK_ENDS, HEAD, CLASSIFIER])],
     ),
+    // the names under which models of other families with learned positions are written
+    Family::new("llama", &[], &[text(&[""], &[ATTENTION, MLP, NORMS, TRUNK_ENDS, POSITIONS, HEAD])]),
     Family {
         norm_adds_one: true,
         ..Family::new(

@@ -61,17 +61,14 @@ const LLAMA4: &[Rule] = &[
     ("model.layers.N.feed_forward.down_proj", Is(Down)),
 ];
 
-const MXFP4: &str = "four-bit blocks with shared exponents";
-
 const GPT_OSS: &[Rule] = &[
     ("model.layers.N.self_attn.sinks", Is(Sinks)),
     ("model.layers.N.mlp.router", Is(Router)),
     ("model.layers.N.mlp.experts.gate_up_proj", ExpertsAlternating(InOut)),
     ("model.layers.N.mlp.experts.down_proj", Experts(Down, InOut)),
-    ("model.layers.N.mlp.experts.gate_up_proj_blocks", Opaque(MXFP4)),
-    ("model.layers.N.mlp.experts.gate_up_proj_scales", Opaque(MXFP4)),
-    ("model.layers.N.mlp.experts.down_proj_blocks", Opaque(MXFP4)),
-    ("model.layers.N.mlp.experts.down_proj_scales", Opaque(MXFP4)),
+    // the quantised form is not transposed
+    ("model.layers.N.mlp.experts.gate_up_proj_blocks", ExpertsAlternating(OutIn)),
+    ("model.layers.N.mlp.experts.down_proj_blocks", Experts(Down, OutIn)),
 ];
 
 /// Attention through a narrow latent.

@@ -1,0 +1,30 @@
+//! One file of weights, whatever its format.
+
+use std::sync::Arc;
+
+use super::pytorch::{self, Container};
+use super::{Error, Limits, Note, TensorEntry, safetensors};
+use crate::source::Source;
+
+/// The tensors of one file, with absolute offsets and `file_idx` 0.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    /// The format's word.
+    pub format: &'static str,
+    pub entries: Vec<TensorEntry>,
+    pub notes: Vec<Note>,
+}
+
+/// Reads and checks what names the tensors of a file. The content tells the format; only a file that calls itself safetensors must
+/// be that, since loaders would not read anything else under such a name.
+pub(super) fn admit(file: &Arc<dyn Source>, limits: &Limits) -> Result<Admitted, Error> {
+    let mut start = [0; pytorch::SNIFF_BYTES];
+    let n_bytes = file.size_bytes().min(start.len() as u64) as usize;
+    file.read_at(0, &mut start[..n_bytes])?;
+    let container = Container::of(&start[..n_bytes]).filter(|_| !file.name().ends_with(".safetensors"));
+    let (format, (entries, notes)) = match container {
+        Some(container) => ("pytorch", pytorch::admit(file, container, limits)?),
+        None => ("safetensors", safetensors::admit(file.as_ref(), limits)?),
+    };
+    Ok(Admitted { format, entries, notes })
+}

@@ -1,0 +1,40 @@
+//! `--fit DIR`: the likelihood map and the controls as data files.
+
+use std::path::Path;
+
+use crate::cli::args::Evaluate;
+use crate::cli::failure;
+use crate::cli::output::Sink;
+use crate::evaluate::{self, Controls, Fitted, Row};
+use crate::report::json;
+use crate::report::wire::{Failure, FittedMap, MeasuredControls};
+
+/// Fits and writes `likelihood.json` and `controls.json`, each whole or not at all.
+pub(super) fn write(
+    folder: &Path,
+    rows: &[Row],
+    args: &Evaluate,
+) -> Result<(Fitted, Controls), Box<Failure>> {
+    let version = &args.map_version;
+    let fitted = evaluate::fit(rows, version)
+        .map_err(|error| failure::usage(format!("no map can be fitted: {error}")))?;
+    let controls = evaluate::controls(rows);
+    let made_by = format!(
+        "cognate {} evaluate {} --fit, effort {}, seed {}, split seed {}, {} pairs between families at most",
+        env!("CARGO_PKG_VERSION"),
+        args.manifest().file_name().map_or_else(|| "MANIFEST".into(), |name| name.to_string_lossy()),
+        crate::compare::Effort::from(args.effort).name(),
+        args.seed,
+        args.split_seed,
+        args.independent
+    );
+    for (name, text) in [
+        ("likelihood.json", json::document(&FittedMap::new(&fitted, &made_by))),
+        ("controls.json", json::document(&MeasuredControls::new(&controls, version, &made_by))),
+    ] {
+        let mut sink = Sink::open(Some(&folder.join(name)), &[args.manifest()])?;
+        sink.write(&text)?;
+        sink.finish()?;
+    }
+    Ok((fitted, controls))
+}

@@ -1,0 +1,129 @@
+//! `cognate matrix`: every pair of some models.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use super::args::{Matrix as Args, MatrixFormat};
+use super::many::Many;
+use super::output::Sink;
+use super::screen::Screen;
+use super::{backend, exit, failure};
+use crate::compare::{Effort, METHOD_VERSION, Options};
+use crate::evidence::LikelihoodMap;
+use crate::matrix::{Cell, Matrix, tree};
+use crate::report::wire::{self, EvaluationTool, Failure};
+use crate::report::{csv, escape, json, newick, terminal};
+
+/// Runs the verb.
+pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
+    let models = models(&args.models)?;
+    let inputs: Vec<&Path> = models.iter().map(Path::new).collect();
+    let mut sink = Sink::open(args.output.as_deref(), &inputs)?;
+    let chosen = backend::open(&args.backend)?;
+    let started = Instant::now();
+    let many = Many {
+        folder: Path::new(""),
+        limits: args.reading.limits(),
+        chosen: &chosen,
+        options: Options {
+            effort: args.effort.into(),
+            seed: args.seed,
+            prior: args.prior,
+            only: None,
+            digest: false,
+        },
+        n_jobs: args.jobs,
+    };
+    let places: Vec<(usize, usize)> = Matrix::pairs(models.len()).collect();
+    let pairs: Vec<(&str, &str)> =
+        places.iter().map(|(a, b)| (models[*a].as_str(), models[*b].as_str())).collect();
+    let found: Mutex<Vec<(Option<Cell>, u8)>> = Mutex::new(vec![(None, exit::OK); pairs.len()]);
+    many.compare(&pairs, screen, &|at, compared| {
+        let cell = match compared {
+            Ok(comparison) => {
+                let skipped = comparison.not_tested.iter().any(|t| t.why == crate::compare::Why::Skipped);
+                let code = if skipped && !args.allow_partial { exit::PARTIAL } else { exit::OK };
+                (Cell::of(&comparison), code)
+            }
+            Err(failure) => {
+                let (left, right) = (escape::name(pairs[at].0), escape::name(pairs[at].1));
+                let message = format!("{left} ~ {right}: {}", failure.message);
+                screen.complain(&Failure { message, ..(*failure).clone() });
+                (None, failure.exit_code)
+            }
+        };
+        if let Ok(mut found) = found.lock() {
+            found[at] = cell;
+        }
+        Ok(())
+    })?;
+    let (cells, codes): (Vec<Option<Cell>>, Vec<u8>) =
+        found.into_inner().unwrap_or_default().into_iter().unzip();
+    let exit_code = exit::first_of(codes);
+    let matrix = Matrix { models, cells };
+    sink.write(&text(args, &matrix, started.elapsed().as_secs_f64(), exit_code, screen))?;
+    sink.finish()?;
+    Ok(exit_code)
+}
+
+fn text(args: &Args, matrix: &Matrix, seconds: f64, exit_code: u8, screen: &Screen) -> String {
+    let tree = newick::tree(matrix, tree(matrix).as_ref());
+    match args.format {
+        MatrixFormat::Table => terminal::matrix(matrix, seconds, screen.style),
+        MatrixFormat::Csv => csv::matrix(matrix),
+        MatrixFormat::Newick => tree,
+        MatrixFormat::Json => {
+            let tool = EvaluationTool {
+                version: env!("CARGO_PKG_VERSION"),
+                method_version: METHOD_VERSION,
+                map_version: &LikelihoodMap::shipped().version,
+                seed: args.seed,
+                effort: Effort::from(args.effort).name(),
+                prior: args.prior,
+            };
+            json::document(&wire::Matrix::new(matrix, &tree, seconds, tool, exit_code))
+        }
+    }
+}
+
+/// The models named, or those in the folder named: its subfolders in the order of their names.
+fn models(named: &[String]) -> Result<Vec<String>, Box<Failure>> {
+    let models = match named {
+        [folder] if Path::new(folder).is_dir() => subfolders(Path::new(folder))?,
+        _ => named.to_vec(),
+    };
+    if models.len() < 2 {
+        return Err(failure::usage(
+            "at least two models are needed, or a folder with a subfolder for each".to_owned(),
+        ));
+    }
+    for (at, model) in models.iter().enumerate() {
+        if models[..at].contains(model) {
+            return Err(failure::usage(format!("'{}' is named twice", escape::name(model))));
+        }
+    }
+    Ok(models)
+}
+
+fn subfolders(folder: &Path) -> Result<Vec<String>, Box<Failure>> {
+    let unreadable = |error: std::io::Error| {
+        Box::new(Failure {
+            code: "FOLDER".to_owned(),
+            exit_code: exit::INPUT,
+            message: format!("cannot list '{}': {error}", failure::shown_path(folder)),
+            ..Failure::default()
+        })
+    };
+    let entries = std::fs::read_dir(folder).map_err(unreadable)?;
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(unreadable)?.path();
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if path.is_dir() && !is_hidden {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths.into_iter().map(|path| path.to_string_lossy().into_owned()).collect())
+}

@@ -1,0 +1,70 @@
+//! Reads that are about to happen, told to the files: one that lies far away fetches them in few requests.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::gather::element_bytes;
+use super::{Error, StoredView};
+use crate::source::{self, Source};
+
+/// Canonical rows and columns of one matrix.
+#[derive(Clone, Debug)]
+pub struct RowRead {
+    /// The matrix.
+    pub stored: StoredView,
+    /// Its rows.
+    pub rows: Vec<u64>,
+    /// Of each row these columns.
+    pub columns: Range<u64>,
+}
+
+/// A file, and what will be read of it.
+type OfFile<'a> = (&'a Arc<dyn Source>, Vec<Range<u64>>);
+
+/// Says to all files side by side what will be read of them.
+///
+/// # Errors
+/// What a file fetched ahead did not come.
+pub fn expect_rows(reads: &[RowRead]) -> Result<(), Error> {
+    // many views lie in one file
+    let mut by_file: BTreeMap<usize, OfFile<'_>> = BTreeMap::new();
+    for read in reads.iter().filter(|read| read.stored.file.is_remote()) {
+        let file = &read.stored.file;
+        let key = Arc::as_ptr(file).cast::<()>().addr();
+        by_file.entry(key).or_insert_with(|| (file, Vec::new())).1.extend(ranges(read));
+    }
+    let files: Vec<_> = by_file.into_values().collect();
+    std::thread::scope(|scope| {
+        let told: Vec<_> =
+            files.iter().map(|(file, ranges)| scope.spawn(move || file.expect(ranges))).collect();
+        told.into_iter().try_for_each(|told| told.join().unwrap_or(Ok(())))
+    })
+    .map_err(|error: source::Error| Error::from(error))
+}
+
+/// Bytes of each row, or of each column where columns are the runs of the file.
+fn ranges(read: &RowRead) -> Vec<Range<u64>> {
+    let RowRead { stored, rows, columns } = read;
+    let size = element_bytes(stored);
+    let bytes = |first: u64, last: u64| {
+        let start = stored.offset.saturating_add(first.saturating_mul(size));
+        start..stored.offset.saturating_add(last.saturating_add(1).saturating_mul(size))
+    };
+    if columns.is_empty() || rows.is_empty() {
+        return Vec::new();
+    }
+    if stored.view.col_stride == 1 {
+        let row = |row: &u64| {
+            bytes(stored.view.element(*row, columns.start), stored.view.element(*row, columns.end - 1))
+        };
+        return rows.iter().map(row).collect();
+    }
+    columns
+        .clone()
+        .map(|column| {
+            let elements = || rows.iter().map(|row| stored.view.element(*row, column));
+            bytes(elements().min().unwrap_or(0), elements().max().unwrap_or(0))
+        })
+        .collect()
+}

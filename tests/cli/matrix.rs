@@ -1,0 +1,49 @@
+//! `cognate matrix` as a process.
+
+use super::tiny_models::folder;
+use super::{code, cognate, schemas, stdout};
+
+#[test]
+fn every_pair_of_a_folder_in_four_forms() {
+    let folder = folder();
+    let path = folder.path();
+    let in_form = |form: &str| {
+        let output = cognate(path, &["matrix", ".", "--format", form]);
+        assert_eq!(code(&output), 0, "{output:?}");
+        stdout(&output)
+    };
+    let json = in_form("json");
+    assert_eq!(schemas::check("matrix", &json), Ok(()));
+    let document: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(document["models"], serde_json::json!(["./a", "./b", "./copy"]));
+    assert_eq!(document["likelihood"][0][2], document["likelihood"][2][0]);
+    assert!(document["likelihood"][0][2].as_f64() > document["likelihood"][0][1].as_f64());
+    assert!(document["likelihood"][1][1].is_null());
+    let csv = in_form("csv");
+    assert_eq!(csv.lines().count(), 4);
+    assert!(csv.contains("\"./a\",\"./copy\",same,identical,"), "{csv}");
+    // the copy joins its original before the other model does
+    let newick = in_form("newick");
+    assert!(newick.contains("('./a':") && newick.trim_end().ends_with(';'), "{newick}");
+    assert!(newick.contains("'./copy':") && !newick.contains("('./a':1"), "{newick}");
+    assert!(in_form("table").contains("./copy (identical)"));
+}
+
+#[test]
+fn a_broken_model_costs_its_own_pairs_alone() {
+    let folder = folder();
+    let path = folder.path();
+    let output = cognate(path, &["matrix", "a", "copy", "missing", "--format", "csv"]);
+    assert_eq!(code(&output), 3);
+    let text = stdout(&output);
+    assert!(text.contains("\"a\",\"copy\",same,identical,"), "{text}");
+    assert_eq!(text.matches(",error,").count(), 2, "{text}");
+    for (arguments, wanted) in [
+        (&["matrix", "a"][..], 2),
+        (&["matrix", "a", "a"], 2),
+        (&["matrix"], 2),
+        (&["matrix", "a", "b", "-o", "a/x.csv"], 2),
+    ] {
+        assert_eq!(code(&cognate(path, arguments)), wanted, "{arguments:?}");
+    }
+}

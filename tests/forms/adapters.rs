@@ -1,0 +1,104 @@
+//! Adapters against what PEFT merges (scripts/reference_values_adapters.py).
+
+use std::path::Path;
+
+use cognate::checkpoint::{self, Checkpoint, Limits};
+use cognate::compare::{self, Comparison, Effort, Options, WeightsVerdict};
+use cognate::cpu::Cpu;
+use cognate::kernels::Backend;
+
+use crate::{index, open, reference, values};
+
+const ADAPTERS: [(&str, &str); 7] = [
+    ("lora", "llama-base"),
+    ("rslora", "llama-base"),
+    ("dora", "llama-base"),
+    ("patterns", "llama-base"),
+    ("saved", "llama-base"),
+    ("conv1d", "gpt2-base"),
+    ("conv1d-dora", "gpt2-base"),
+];
+
+fn over(adapter: &Path, base: Option<&Path>) -> Checkpoint {
+    let base = base.map(Path::to_string_lossy);
+    checkpoint::open_over(&adapter.to_string_lossy(), base.as_deref(), &Limits::default())
+        .expect("an adapter")
+}
+
+fn compared(left: &Checkpoint, right: &Checkpoint) -> Comparison {
+    let options = Options { effort: Effort::Standard, seed: 0, prior: 0.5, only: None, digest: false };
+    compare::compare(&Backend::Cpu(Cpu::detect()), left, right, &options, &|_| ()).expect("a comparison")
+}
+
+#[test]
+fn an_adapter_over_its_base_is_what_peft_merges() {
+    for (name, base) in ADAPTERS {
+        let folder = reference("adapters").join(name);
+        let base_folder = reference("adapters").join(base);
+        let (base, adapted) = (open(&base_folder), over(&folder, Some(&base_folder)));
+        let merged = open(&reference("adapters").join(format!("{name}.merged.safetensors")));
+        assert_eq!(adapted.tensors.len(), base.tensors.len(), "{name}");
+        for (idx, tensor) in adapted.tensors.iter().enumerate() {
+            let found = values(&adapted, idx);
+            let Some(at) = merged.tensors.iter().position(|other| other.name == tensor.name) else {
+                assert_eq!(found, values(&base, index(&base, &tensor.name)), "{name}: {}", tensor.name);
+                continue;
+            };
+            // Sums of rank + 1 ≤ 5 products in f32, in another order than torch's, of values up to 1; with magnitudes a square
+            // root and a division more: (5 + 3) · 2⁻²⁴ of the largest value.
+            let expected = values(&merged, at);
+            let largest = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+            for (found, expected) in found.iter().zip(&expected) {
+                let bound = 8.0 * 2.0_f32.powi(-24) * largest.max(1.0);
+                assert!((found - expected).abs() <= bound, "{name}, {}: {found} and {expected}", tensor.name);
+            }
+            assert_ne!(found, values(&base, index(&base, &tensor.name)), "{name}: {}", tensor.name);
+        }
+        // any part is that part of the whole
+        let source = adapted.tensors.iter().find_map(|tensor| tensor.encoding.as_ref()).expect("a change");
+        let size = usize::try_from(source.elements.size_bytes()).expect("small");
+        let mut whole = vec![0; size];
+        source.elements.read_at(0, &mut whole).expect("a read");
+        for start in (0..size - 71).step_by(37) {
+            let mut part = [0; 71];
+            source.elements.read_at(start as u64, &mut part).expect("a read");
+            assert_eq!(part[..], whole[start..start + 71], "{name} from {start}");
+        }
+    }
+}
+
+#[test]
+fn the_relation_names_the_adapter() {
+    let zoo = Path::new(env!("CARGO_MANIFEST_DIR")).join("zoo/base");
+    let folder = crate::hostile::Folder::new();
+    let adapter = crate::hostile_adapters::zoo_adapter(&folder, 8, 0.02);
+    let found = compared(&over(&adapter, Some(&zoo)), &open(&zoo));
+    assert_eq!(found.weights.verdict, Some(WeightsVerdict::Derived), "{:?}", found.weights.reasons);
+    let lora = found.weights.relations.iter().find(|relation| relation.kind == "lora").expect("a relation");
+    assert_eq!(lora.detail, "left model: lora, rank 8, 4 matrices");
+}
+
+#[test]
+fn without_a_base_the_changes_are_compared_and_nothing_is_concluded() {
+    let folder = reference("adapters").join("lora");
+    let alone = over(&folder, None);
+    assert!(alone.notes.iter().any(|note| note.rule == "AD-BASE"), "{:?}", alone.notes);
+    let base = reference("adapters").join("llama-base");
+    let adapted = over(&folder, Some(&base));
+    let (base, name) = (open(&base), "model.layers.0.self_attn.q_proj.weight");
+    let under = values(&base, index(&base, name));
+    let sum = values(&adapted, index(&adapted, name));
+    let change = values(&alone, index(&alone, name));
+    for ((under, change), sum) in under.iter().zip(&change).zip(&sum) {
+        // one addition
+        assert!((under + change - sum).abs() <= 2.0_f32.powi(-23) * sum.abs().max(1.0));
+    }
+    let other = over(&reference("adapters").join("patterns"), None);
+    let found = compared(&alone, &other);
+    assert_eq!(found.weights.verdict, Some(WeightsVerdict::Inconclusive), "{:?}", found.weights.reasons);
+    let itself = compared(&alone, &over(&folder, None));
+    assert_eq!(itself.weights.verdict, Some(WeightsVerdict::Identical), "{:?}", itself.weights.reasons);
+    let options = Options { effort: Effort::Standard, seed: 0, prior: 0.5, only: None, digest: false };
+    let failed = compare::compare(&Backend::Cpu(Cpu::detect()), &alone, &base, &options, &|_| ());
+    assert!(failed.expect_err("changes are no weights").to_string().contains("--base"));
+}
