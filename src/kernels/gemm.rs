@@ -105,7 +105,7 @@ const PADDED_ENERGY: Edit = Edit {
     replace: "strip_row0 + i + 1u < params.n_a",
 };
 
-/// Mistakes on matrix units.
+/// Mistakes on matrix units; those of the epilogues are the same as in registers and not repeated for every tier.
 const SLAB_TWICE: Edit = Edit {
     name: "slab read twice",
     find: "let ahead = (slab + 1u) * SLAB_VECTORS;",
@@ -164,7 +164,7 @@ pub static COOP16_BEST: Kernel = on_matrix_units!(
     "gemm_coop16",
     "head_f16",
     "finish_best",
-    &[SLAB_TWICE, NORM_OF_NEIGHBOUR, WRONG_FRAGMENT, LAST_COLUMN, TIE, RUNNER_UP, PADDING]
+    &[SLAB_TWICE, NORM_OF_NEIGHBOUR, WRONG_FRAGMENT, PADDING]
 );
 
 /// Keeps the scores, on 16 × 16 × 16 units.
@@ -173,7 +173,7 @@ pub static COOP16_STORE: Kernel = on_matrix_units!(
     "gemm_coop16",
     "head_f16",
     "finish_store",
-    &[SLAB_TWICE, NORM_OF_NEIGHBOUR, WRONG_FRAGMENT]
+    &[SLAB_TWICE, WRONG_FRAGMENT]
 );
 
 /// Sums squares on 16 × 16 × 16 units.
@@ -182,7 +182,7 @@ pub static COOP16_ENERGY: Kernel = on_matrix_units!(
     "gemm_coop16",
     "head_f16",
     "finish_energy",
-    &[SLAB_TWICE, NORM_OF_NEIGHBOUR, WRONG_FRAGMENT, NOT_SQUARED, PADDED_ENERGY]
+    &[WRONG_FRAGMENT, PADDED_ENERGY]
 );
 
 /// Finds partners on 8 × 8 × 8 units of f16.
@@ -191,7 +191,7 @@ pub static COOP8_BEST: Kernel = on_matrix_units!(
     "gemm_coop8",
     "head_f16",
     "finish_best",
-    &[SLAB_TWICE, NORM_OF_NEIGHBOUR, WRONG_FRAGMENT, LAST_COLUMN, TIE, RUNNER_UP, PADDING]
+    &[SLAB_TWICE, NORM_OF_NEIGHBOUR, WRONG_FRAGMENT, PADDING]
 );
 
 /// Keeps the scores, on 8 × 8 × 8 units of f16.
@@ -200,7 +200,7 @@ pub static COOP8_STORE: Kernel = on_matrix_units!(
     "gemm_coop8",
     "head_f16",
     "finish_store",
-    &[SLAB_TWICE, NORM_OF_NEIGHBOUR, WRONG_FRAGMENT]
+    &[SLAB_TWICE, WRONG_FRAGMENT]
 );
 
 /// Sums squares on 8 × 8 × 8 units of f16.
@@ -209,7 +209,7 @@ pub static COOP8_ENERGY: Kernel = on_matrix_units!(
     "gemm_coop8",
     "head_f16",
     "finish_energy",
-    &[SLAB_TWICE, NORM_OF_NEIGHBOUR, NOT_SQUARED, PADDED_ENERGY]
+    &[SLAB_TWICE, PADDED_ENERGY]
 );
 
 /// Finds partners on 8 × 8 × 8 units of f32.
@@ -227,7 +227,7 @@ pub static COOP8_F32_STORE: Kernel = on_matrix_units!(
     "gemm_coop8",
     "head_f32",
     "finish_store",
-    &[SLAB_TWICE, NORM_OF_NEIGHBOUR, WRONG_FRAGMENT]
+    &[SLAB_TWICE, WRONG_FRAGMENT]
 );
 
 /// Sums squares on 8 × 8 × 8 units of f32.
@@ -236,7 +236,7 @@ pub static COOP8_F32_ENERGY: Kernel = on_matrix_units!(
     "gemm_coop8",
     "head_f32",
     "finish_energy",
-    &[SLAB_TWICE, NORM_OF_NEIGHBOUR, NOT_SQUARED]
+    &[SLAB_TWICE, NOT_SQUARED]
 );
 
 /// The kernel of a tier with an epilogue.
