@@ -55,6 +55,6 @@ fn pack(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let slab = (part * params.part_quads + quad) / SLAB_QUADS;
         let tile = row / PACK_ROWS * n_slabs + slab;
         let out = (tile * PACK_ROWS + row % PACK_ROWS) * SLAB_QUADS + quad % SLAB_QUADS;
-        packed[out] = words_of(select(hi, lo, (params.low_parts >> part & 1u) == 1u));
+        packed[out] = words_of(select(hi, lo, ((params.low_parts >> part) & 1u) == 1u));
     }
 }

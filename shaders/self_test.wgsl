@@ -1,9 +1,9 @@
 // self_test: known answers. Part `what` of it is chosen by the host.  [n] words → [n] words.
-//   0  decode: bf16 pattern i → f32 bits            1  decode: f16 pattern i → f32 bits
+//   0  decode: pattern i of type `dtype` → f32 bits
 //   2  tree: group g adds g + lane + 1 over lanes   3  count: largest lane of the group, by the integer tree
 //   4  ids: group g says 3g + 1                    5  dot: group g adds the squares of its BLOCK values of `a`
 // Expects: WG, BLOCK (consts), decode_quad (decode), workgroup_* (reduce).
-struct Params { what: u32, n_groups_x: u32, n_groups: u32 }
+struct Params { what: u32, n_groups_x: u32, n_groups: u32, dtype: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
@@ -17,10 +17,12 @@ fn self_test(
     let group = group_id.y * params.n_groups_x + group_id.x;
     if group >= params.n_groups { return; }
     switch params.what {
-        case 0u, 1u: {
+        case 0u: {
             let pattern = group * WG + lane;
-            let code = select(BF16, F16, params.what == 1u);
-            answers[pattern] = decode_quad(code, vec4(pattern | (pattern << 16u), 0u, 0u, 0u)).y;
+            // 8-bit types: the second element is the low byte once more
+            let is_byte = params.dtype >= F8_E4M3 && params.dtype <= U8;
+            let pair = select(pattern << 16u, (pattern & 0xffu) << 8u, is_byte);
+            answers[pattern] = decode_quad(params.dtype, vec4(pair, 0u, 0u, 0u)).y;
         }
         case 2u: {
             let total = workgroup_sum(lane, vec4(f32(group + lane + 1u), 0.0, 0.0, 0.0));

@@ -1,4 +1,5 @@
 //! The program as a process: exit codes, streams and files, on models of a few kilobytes made here.
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 #[path = "cli/attacks.rs"]
 mod attacks;
@@ -150,6 +151,31 @@ fn every_document_keeps_to_its_schema() {
         let text = stdout(&output);
         assert_eq!(schemas::check(arguments[0], &text), Ok(()), "{arguments:?}\n{text}");
     }
+}
+
+#[test]
+fn a_device_can_be_asked_whether_it_computes_correctly() {
+    let folder = folder();
+    let arguments = ["devices", "--check", "--gpu", "llvmpipe", "--format", "json"];
+    let output = cognate(folder.path(), &arguments);
+    let text = stdout(&output);
+    assert_eq!(schemas::check("devices", &text), Ok(()), "{text}");
+    if code(&output) == 6 && json(&output)["error"]["code"] == "GPU-MISSING" {
+        let required = std::env::var("COGNATE_REQUIRE_GPU").is_ok_and(|value| value == "1");
+        assert!(!required, "COGNATE_REQUIRE_GPU=1: {text}");
+        eprintln!("skipped: no software adapter");
+        return;
+    }
+    let check = &json(&output)["devices"][0]["check"];
+    assert_eq!((code(&output), &check["passed"]), (0, &Value::Bool(true)), "{text}");
+    let lines = check["lines"].as_array().expect("lines");
+    for build in ["checked", "unchecked"] {
+        for tier in ["tile", "small"] {
+            let is_it = |line: &&Value| line["build"] == build && line["tier"] == tier;
+            assert!(lines.iter().filter(is_it).count() >= 2, "{build} {tier}: {text}");
+        }
+    }
+    assert!(json(&output)["devices"].as_array().is_some_and(|devices| devices.len() == 1), "{text}");
 }
 
 #[test]

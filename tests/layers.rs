@@ -270,14 +270,16 @@ fn each_privilege_has_its_place() {
         (
             "clocks",
             &["Instant", "SystemTime"],
-            // all_pairs sizes its dispatches by how long the last one took, for watchdogs of drivers; workers tell waiting
-            // for bytes from summing them
+            // all_pairs sizes its dispatches by how long the last one took, for watchdogs of drivers; tiers are timed; workers tell
+            // waiting for bytes from summing them
             &[
                 "bench",
                 "cli",
                 "compare/clock.rs",
                 "gpu",
                 "kernels/all_pairs.rs",
+                "kernels/probes.rs",
+                "kernels/tiers.rs",
                 "source",
                 "stream/workers.rs",
             ],
@@ -319,8 +321,8 @@ fn stems(folder: &str, extension: &str, apart: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn every_kernel_has_its_shader_its_host_side_and_its_oracle() {
-    // gemm lists the tiers of all_pairs, partners reduces what they return
-    let hosts = stems("src/kernels", "rs", &["mod", "operand", "gemm", "partners"]);
+    // gemm lists the tiers of all_pairs, partners reduces what they return, tiers chooses; probes only measure
+    let hosts = stems("src/kernels", "rs", &["mod", "operand", "gemm", "partners", "probes", "tiers"]);
     assert_eq!(hosts, stems("tests/oracle", "rs", &["mod", "values"]), "src/kernels and tests/oracle");
     let mut wanted: BTreeSet<String> = BTreeSet::from(["self_test".to_owned()]);
     for host in &hosts {
@@ -333,7 +335,8 @@ fn every_kernel_has_its_shader_its_host_side_and_its_oracle() {
             stem => wanted.extend([stem.to_owned()]),
         }
     }
-    assert_eq!(wanted, stems("shaders", "wgsl", &[]), "src/kernels and shaders");
+    let probes: Vec<&str> = cognate::kernels::probes::PROBES.iter().map(|kernel| kernel.entry).collect();
+    assert_eq!(wanted, stems("shaders", "wgsl", &probes), "src/kernels and shaders");
     let entries: BTreeSet<String> =
         cognate::kernels::KERNELS.iter().map(|kernel| kernel.entry.to_owned()).collect();
     assert_eq!(wanted, entries, "shaders and KERNELS");

@@ -3,10 +3,16 @@
 use std::collections::HashSet;
 
 use cognate::gpu::{Kernel, Tier};
+use cognate::kernels::probes::PROBES;
 use cognate::kernels::{KERNELS, SHADER_CODES};
 use cognate::tensor::BlockType;
 use naga::back::pipeline_constants::process_overrides;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+
+/// Every kernel, those that only measure included.
+fn all() -> impl Iterator<Item = &'static Kernel> {
+    KERNELS.iter().copied().chain(PROBES)
+}
 
 /// What a kernel for matrix units needs beyond plain WGSL; every other kernel needs nothing.
 const MATRIX_UNIT_CAPABILITIES: Capabilities = Capabilities::COOPERATIVE_MATRIX
@@ -43,7 +49,7 @@ fn constants(module: &naga::Module) -> Vec<(String, u32)> {
 
 #[test]
 fn every_kernel_is_written_as_spirv_msl_and_hlsl() {
-    for kernel in KERNELS {
+    for kernel in all() {
         let (module, info) = valid(kernel, kernel.source);
         let entry = (naga::ShaderStage::Compute, kernel.entry);
         let (module, info) =
@@ -93,7 +99,7 @@ fn every_kernel_is_written_as_spirv_msl_and_hlsl() {
 
 #[test]
 fn params_are_the_same_in_rust_and_wgsl() {
-    for kernel in KERNELS {
+    for kernel in all() {
         let (module, _) = valid(kernel, kernel.source);
         let (_, params) = module
             .types

@@ -4,6 +4,8 @@
 //! definition on a sample before its speed is believed. Plain results: rendering is someone else's job.
 
 pub mod checks;
+mod conformance;
+mod gpu_peaks;
 mod io;
 mod lines;
 mod model;
@@ -19,6 +21,8 @@ pub use seeded_model::{MODELS, ModelShape, checkpoint as seeded_checkpoint};
 use std::time::Duration;
 
 use crate::kernels::Backend;
+
+pub use conformance::{Conformance, ConformanceLine, Rate, conformance};
 
 /// A backend together with how it is to be called in the report.
 #[derive(Debug)]

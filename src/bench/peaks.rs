@@ -6,7 +6,7 @@ use std::hint::black_box;
 use rayon::prelude::*;
 
 use super::timing::measure;
-use super::{Device, Options, Peak, Timing, Unit, noise};
+use super::{Device, Options, Peak, Timing, Unit, gpu_peaks, noise};
 use crate::cpu::Cpu;
 use crate::kernels::Backend;
 
@@ -24,8 +24,7 @@ pub(super) fn peaks(device: &Device<'_>, options: &Options, progress: &dyn Fn(&s
     progress(&format!("{} peaks", device.name));
     match device.backend {
         Backend::Cpu(cpu) => of_cpu(cpu, options),
-        // no probes yet: its lines have no share of a peak
-        Backend::Gpu(_) => Vec::new(),
+        Backend::Gpu(gpu) => gpu_peaks::peaks(gpu, options),
     }
 }
 

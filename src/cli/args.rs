@@ -69,7 +69,8 @@ Exit codes: 0 written; 2 usage, or the output is an input; 3 input unreadable or
 const DEVICES_EXAMPLES: &str = "\
 Examples:
   cognate devices
-  cognate devices --format json";
+  cognate devices --format json
+  cognate devices --check --gpu 0                does this GPU compute correctly, and how fast?";
 
 const BENCH_EXAMPLES: &str = "\
 Examples:
@@ -488,6 +489,12 @@ pub(super) struct Devices {
     /// Form of the result
     #[arg(long, default_value = "table", env = "COGNATE_FORMAT", hide_env_values = true)]
     pub(super) format: ShortFormat,
+    /// Does it compute correctly? Every kernel of every real GPU, or of --gpu, against definitions in f64; exit 6 if not
+    #[arg(long)]
+    pub(super) check: bool,
+    /// The GPU to check: pci:…, uuid:…, part of its name, or its index
+    #[arg(long, requires = "check")]
+    pub(super) gpu: Option<String>,
 }
 
 /// `cognate bench`.

@@ -10,10 +10,10 @@ use super::args::{Bench as Args, BenchFormat};
 use super::output::Sink;
 use super::progress::Bar;
 use super::screen::Screen;
-use super::{exit, failure, process};
+use super::{backend, exit, failure, process};
 use crate::bench::{self, BenchReport, KERNELS, MODELS, ModelRun, Options, ProcessFacts, SHAPES};
 use crate::cpu::Cpu;
-use crate::gpu::{self, Api, Choice, Gpu};
+use crate::gpu::{self, Api};
 use crate::kernels::Backend;
 use crate::report::baseline::{self, Baseline};
 use crate::report::wire::{Bench, Failure};
@@ -188,7 +188,7 @@ fn this_cpu() -> Opened {
 }
 
 fn named(name: &str) -> Result<Opened, Box<Failure>> {
-    let gpu = Gpu::open(&Choice::Named(name.to_owned())).map_err(|error| failure::of_gpu(&error))?;
+    let gpu = backend::opened(&backend::named(name)).map_err(|error| failure::of_gpu(&error))?;
     let facts = gpu.facts();
     Ok(Opened {
         name: facts.name,

@@ -132,7 +132,7 @@ fn among_on_either(
 ) -> Result<Comparison, Box<Failure>> {
     let on = |chosen: &Chosen| {
         compare::compare_among(&chosen.backend, models, relatives, options, progress).map(|mut done| {
-            done.throughput.chosen.clone_from(&chosen.why);
+            done.throughput.chosen = chosen.story();
             done
         })
     };

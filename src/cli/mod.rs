@@ -3,6 +3,7 @@
 mod args;
 mod backend;
 mod bench;
+mod cards;
 mod compare;
 mod convert_weights;
 mod devices;

@@ -16,6 +16,7 @@ mod ring;
 mod run;
 mod self_test;
 mod tier;
+mod visible;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -32,12 +33,15 @@ pub use run::UploadPath;
 pub(crate) use run::{Call, Resident, Submitted};
 pub use self_test::{KERNEL as SELF_TEST, SelfTest};
 pub use tier::Tier;
+pub use visible::{Card, Visible, pci_of_uuid, visible};
 
 /// An open device that passed its self-test. Threads may share it; at most two of them use it at a time.
 #[derive(Debug)]
 pub struct Gpu {
     shared: Arc<recover::Shared>,
     tier: Tier,
+    /// How much faster `tier` is than the tier in registers.
+    advantage: f64,
     checks: Checks,
     self_test: SelfTest,
     /// Most bytes of an upload, below what the device allows.
@@ -108,6 +112,7 @@ impl Gpu {
         let mut gpu = Gpu {
             shared: Arc::new(recover::Shared::new(info.clone(), opened, run::chunk_bytes(info))),
             tier: info.default_tier(),
+            advantage: f64::INFINITY,
             checks: Checks::OF_BUILD,
             most_chunk_bytes: usize::MAX,
             self_test: SelfTest::default(),
@@ -178,6 +183,17 @@ impl Gpu {
         Gpu { tier, ..self.same_device() }
     }
 
+    /// The same device, whose tier is known to be so many times as fast as the one in registers.
+    #[must_use]
+    pub(crate) fn with_advantage(&self, advantage: f64) -> Gpu {
+        Gpu { advantage, ..self.same_device() }
+    }
+
+    /// How many times as fast as the tier in registers this one is.
+    pub(crate) fn advantage(&self) -> f64 {
+        self.advantage
+    }
+
     /// The same device with shaders compiled in the other way.
     #[must_use]
     pub fn with_checks(&self, checks: Checks) -> Gpu {
@@ -232,6 +248,7 @@ impl Gpu {
         Gpu {
             shared: Arc::clone(&self.shared),
             tier: self.tier,
+            advantage: self.advantage,
             checks: self.checks,
             most_chunk_bytes: self.most_chunk_bytes,
             self_test: self.self_test.clone(),

@@ -111,6 +111,15 @@ impl Gpu {
         self.shared.chunk_bytes().min(self.most_chunk_bytes)
     }
 
+    /// Largest block of rows in bytes that stays on the device while it meets others: a card needs large ones to be busy,
+    /// and holds a few of them at a time; a software adapter's memory is the host's.
+    pub(crate) fn max_block_bytes(&self) -> usize {
+        let chunk = self.max_chunk_bytes();
+        let n_chunks = if self.info().is_software() { 1 } else { 8 };
+        let limit = usize::try_from(self.info().max_binding_bytes.min(self.info().max_buffer_bytes));
+        (chunk * n_chunks).min(limit.unwrap_or(usize::MAX))
+    }
+
     /// Copies bytes to the device, followed by zeros up to a multiple of 64 bytes. The binding covers at least
     /// `binding_bytes`; what lies beyond the zeros is arbitrary.
     pub(crate) fn upload(

@@ -10,11 +10,13 @@ use super::{Call, Edit, Error, Gpu, Kernel, params};
 pub struct SelfTest {
     /// Names of the checks passed.
     pub checks: Vec<&'static str>,
+    /// First 16 hexadecimal digits of the blake3 of all answers: the same on every device that passes this version.
+    pub hash: String,
 }
 
 params! {
     /// Uniform of shaders/self_test.wgsl.
-    struct Params { what: u32, n_groups_x: u32, n_groups: u32 }
+    struct Params { what: u32, n_groups_x: u32, n_groups: u32, dtype: u32 }
 }
 
 /// The kernel.
@@ -58,26 +60,41 @@ const BLOCK: u32 = 4096;
 /// One part of the test: number in the shader, name, workgroups, words returned, and what they must be.
 struct Check {
     what: u32,
+    /// Type that is decoded, as in shaders/shared/consts.wgsl.
+    code: u32,
     name: &'static str,
     n_groups: u32,
     n_words: usize,
     is_right: fn(usize, u32) -> bool,
 }
 
+/// All patterns of 16 bits, those of 8 bits in their low half.
+const fn decode(code: u32, name: &'static str, is_right: fn(usize, u32) -> bool) -> Check {
+    Check { what: 0, code, name, n_groups: 65_536 / LANES, n_words: 65_536, is_right }
+}
+
 const fn tree(n_groups: u32) -> Check {
     let is_right = |group: usize, word: u32| f32::from_bits(word) as usize == 2080 + 64 * group;
-    Check { what: 2, name: "sum over barriers", n_groups, n_words: n_groups as usize, is_right }
+    Check { what: 2, code: 0, name: "sum over barriers", n_groups, n_words: n_groups as usize, is_right }
 }
 
 const fn ids(n_groups: u32) -> Check {
     let is_right = |group: usize, word: u32| word as usize == 3 * group + 1;
-    Check { what: 4, name: "workgroup ids", n_groups, n_words: n_groups as usize, is_right }
+    Check { what: 4, code: 0, name: "workgroup ids", n_groups, n_words: n_groups as usize, is_right }
 }
 
 /// Group counts around every boundary, the last beyond one dimension of a dispatch.
-const CHECKS: [Check; 13] = [
-    Check { what: 0, name: "bf16 decode", n_groups: 65_536 / LANES, n_words: 65_536, is_right: is_bf16 },
-    Check { what: 1, name: "f16 decode", n_groups: 65_536 / LANES, n_words: 65_536, is_right: is_f16 },
+const CHECKS: [Check; 21] = [
+    decode(1, "bf16 decode", is_bf16),
+    decode(2, "f16 decode", is_f16),
+    decode(3, "fp8 decode", |pattern, word| is_small(pattern, word, 3, 7, Special::AllOnes)),
+    decode(4, "fp8 decode", |pattern, word| is_small(pattern, word, 2, 15, Special::Ieee)),
+    decode(5, "fp8 decode", |pattern, word| is_small(pattern, word, 3, 8, Special::NegativeZero)),
+    decode(6, "fp8 decode", |pattern, word| is_small(pattern, word, 2, 16, Special::NegativeZero)),
+    decode(7, "integer decode", |pattern, word| is_number(word, f32::from((pattern & 255) as u8 as i8))),
+    decode(8, "integer decode", |pattern, word| is_number(word, f32::from((pattern & 255) as u8))),
+    decode(9, "integer decode", |pattern, word| is_number(word, f32::from((pattern & 65_535) as u16 as i16))),
+    decode(10, "integer decode", |pattern, word| is_number(word, f32::from((pattern & 65_535) as u16))),
     tree(1),
     tree(63),
     tree(64),
@@ -89,12 +106,13 @@ const CHECKS: [Check; 13] = [
     ids(65_536),
     Check {
         what: 3,
+        code: 0,
         name: "counts over barriers",
         n_groups: 64,
         n_words: 64,
         is_right: |_, word| word == 63_642_016,
     },
-    Check { what: 5, name: "dot of a million", n_groups: 245, n_words: 245, is_right: is_dot },
+    Check { what: 5, code: 0, name: "dot of a million", n_groups: 245, n_words: 245, is_right: is_dot },
 ];
 
 fn is_bf16(pattern: usize, word: u32) -> bool {
@@ -104,6 +122,43 @@ fn is_bf16(pattern: usize, word: u32) -> bool {
 fn is_f16(pattern: usize, word: u32) -> bool {
     let value = half::f16::from_bits(u16::try_from(pattern).unwrap_or(0)).to_f32();
     if value.is_nan() { f32::from_bits(word).is_nan() } else { word == value.to_bits() }
+}
+
+fn is_number(word: u32, wanted: f32) -> bool {
+    f32::from_bits(word) == wanted
+}
+
+/// Which patterns of an 8-bit float are not numbers.
+#[derive(Clone, Copy, PartialEq)]
+enum Special {
+    /// Exponent all ones: Inf, or NaN.
+    Ieee,
+    /// All ones but the sign: NaN.
+    AllOnes,
+    /// Minus zero: NaN.
+    NegativeZero,
+}
+
+/// sign · 2^(exponent − bias) · (1 + mantissa / 2^mantissa_bits), with subnormals.
+fn is_small(pattern: usize, word: u32, mantissa_bits: u32, bias: i32, special: Special) -> bool {
+    let byte = u32::try_from(pattern & 255).unwrap_or(0);
+    let (magnitude, is_negative) = (byte & 127, byte & 128 != 0);
+    let (exponent, mantissa) = (magnitude >> mantissa_bits, magnitude & ((1 << mantissa_bits) - 1));
+    let found = f32::from_bits(word);
+    let top = 127 >> mantissa_bits;
+    match special {
+        Special::Ieee if exponent == top && mantissa == 0 => {
+            return found == if is_negative { f32::NEG_INFINITY } else { f32::INFINITY };
+        }
+        Special::Ieee if exponent == top => return found.is_nan(),
+        Special::AllOnes if magnitude == 127 => return found.is_nan(),
+        Special::NegativeZero if byte == 128 => return found.is_nan(),
+        _ => {}
+    }
+    let implicit = if exponent == 0 { 0.0 } else { 1.0 };
+    let fraction = implicit + f64::from(mantissa) / f64::from(1_u32 << mantissa_bits);
+    let wanted = fraction * 2_f64.powi(i32::try_from(exponent.max(1)).unwrap_or(0) - bias);
+    f64::from(found) == if is_negative { -wanted } else { wanted }
 }
 
 /// Whole numbers from −8 to 8 without a pattern: every partial sum of squares is exact in f32.
@@ -127,10 +182,11 @@ pub(super) fn run(gpu: &Gpu) -> Result<SelfTest, Error> {
     let values: Vec<f32> = (0..245 * BLOCK).map(|index| f32::from(element(index))).collect();
     let values = gpu.upload(&KERNEL, bytemuck::cast_slice(&values), 0)?;
     let mut checks = Vec::new();
+    let mut hasher = blake3::Hasher::new();
     for check in &CHECKS {
         // two dimensions where one is too short
         let n_groups_x = check.n_groups.min(32_768);
-        let params = Params { what: check.what, n_groups_x, n_groups: check.n_groups };
+        let params = Params { what: check.what, n_groups_x, n_groups: check.n_groups, dtype: check.code };
         let outputs = gpu.run(&Call {
             kernel: &KERNEL,
             constants: &[],
@@ -145,9 +201,15 @@ pub(super) fn run(gpu: &Gpu) -> Result<SelfTest, Error> {
             let detail = format!("answer {at} of {} is {:#010x}", check.n_words, outputs[0][at]);
             return Err(Error::SelfTest { adapter: gpu.name(), check: check.name, detail });
         }
+        hasher.update(check.name.as_bytes());
+        // NaN patterns are a device's own affair
+        let plain =
+            outputs[0].iter().map(|&word| if word & 0x7fff_ffff > 0x7f80_0000 { 0x7fc0_0000 } else { word });
+        hasher.update(&plain.flat_map(u32::to_le_bytes).collect::<Vec<u8>>());
         if checks.last() != Some(&check.name) {
             checks.push(check.name);
         }
     }
-    Ok(SelfTest { checks })
+    let hash = hasher.finalize().to_hex()[..16].to_owned();
+    Ok(SelfTest { checks, hash })
 }

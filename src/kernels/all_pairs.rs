@@ -15,7 +15,7 @@ use super::moments::to_u32;
 use super::operand::{BLOCK, Rows, element_bytes};
 use super::pack::{self, Operand, PACK_ROWS, Parts};
 use super::partners::{COLUMN_WORDS, ENERGY_WORDS, Found, Part, ROW_WORDS};
-use super::row_dots::{self, OnDevice, rows_per_chunk};
+use super::row_dots::{self, OnDevice, rows_within};
 use crate::cpu::Cpu;
 use crate::gpu::{self, Call, Gpu, Resident, Submitted, Tier};
 use crate::reductions::{AllPairs, Best, Keep, MAX_KEPT_SCORES, Ranking};
@@ -79,6 +79,10 @@ fn product(
     ranking: Ranking,
     epilogue: Epilogue,
 ) -> Result<(Found, Option<Vec<f32>>), gpu::Error> {
+    if gpu.tier().has_matrix_units() && Parts::of(a, b).n_parts as f64 > gpu.advantage() {
+        // as many products as parts: slower than f32 in registers
+        return product(&gpu.with_tier(gpu.info().default_tier()), a, b, ranking, epilogue);
+    }
     let n_cols = a.n_cols.min(b.n_cols);
     let mut found = Found::new(a.n_rows, b.n_rows);
     let mut scores = (epilogue == Epilogue::Store).then(|| vec![0.0; a.n_rows * b.n_rows]);
@@ -88,7 +92,7 @@ fn product(
         // packed rows are the larger ones where there are any
         let width = element_bytes(matrix).max(parts.map_or(0, |parts| 2 * parts.n_parts));
         let tile = gpu.tier().tile().max(parts.map_or(0, |_| PACK_ROWS));
-        (rows_per_chunk(gpu, n_cols, width).min(MAX_BLOCK_ROWS) / tile * tile).max(tile)
+        (rows_within(gpu, gpu.max_block_bytes(), n_cols, width).min(MAX_BLOCK_ROWS) / tile * tile).max(tile)
     };
     let _turn = gpu.turn();
     let mut n_done = 0;

@@ -6,7 +6,7 @@ use super::Backend;
 use super::moments::to_u32;
 use super::operand::{BLOCK, shader_code};
 use crate::cpu::Cpu;
-use crate::gpu::{self, Call, Edit, Gpu, Kernel, Submitted};
+use crate::gpu::{self, Call, Edit, Gpu, Kernel, Resident, Submitted, UploadPath};
 use crate::reductions::{ClassCounts, Elements};
 use crate::tensor::Dtype;
 
@@ -81,15 +81,29 @@ fn on_gpu(gpu: &Gpu, elements: Elements<'_>) -> Result<ClassCounts, gpu::Error> 
     Ok(total)
 }
 
+/// Brings bytes to the device by one path and counts them there: what `devices --check` times.
+pub(super) fn upload_and_count(gpu: &Gpu, path: UploadPath, bytes: &[u8]) -> Result<ClassCounts, gpu::Error> {
+    let uploaded = gpu.upload_by(path, &KERNEL, bytes, 0)?;
+    finish(gpu, Dtype::F32, bytes, submit_uploaded(gpu, Dtype::F32, bytes.len(), &uploaded)?)
+}
+
 fn submit(gpu: &Gpu, dtype: Dtype, bytes: &[u8]) -> Result<Submitted, gpu::Error> {
-    let n_elements = bytes.len() / dtype.size_bytes().unwrap_or(1);
+    submit_uploaded(gpu, dtype, bytes.len(), &gpu.upload(&KERNEL, bytes, 0)?)
+}
+
+fn submit_uploaded(
+    gpu: &Gpu,
+    dtype: Dtype,
+    n_bytes: usize,
+    uploaded: &Resident,
+) -> Result<Submitted, gpu::Error> {
+    let n_elements = n_bytes / dtype.size_bytes().unwrap_or(1);
     let n_blocks = n_elements.div_ceil(BLOCK);
-    let uploaded = gpu.upload(&KERNEL, bytes, 0)?;
     gpu.submit(&Call {
         kernel: &KERNEL,
         constants: &[("DTYPE", code_of(dtype))],
         params: bytemuck::bytes_of(&Params { n_elements: to_u32(n_elements) }),
-        inputs: &[&uploaded],
+        inputs: &[uploaded],
         outputs: &[n_blocks * RECORD],
         groups: [to_u32(n_blocks), 1, 1],
     })

@@ -9,7 +9,9 @@ mod operand;
 pub mod pack;
 mod partners;
 pub mod permuted_traces;
+pub mod probes;
 pub mod row_dots;
+pub mod tiers;
 
 use crate::cpu;
 use crate::gpu;

@@ -131,10 +131,15 @@ fn checked_sums(
 const RECHECK_EVERY: usize = 1024;
 
 /// Rows that fit one upload and one dispatch.
-pub(super) fn rows_per_chunk(gpu: &Gpu, n_cols: usize, element_bytes: usize) -> usize {
+fn rows_per_chunk(gpu: &Gpu, n_cols: usize, element_bytes: usize) -> usize {
+    rows_within(gpu, gpu.max_chunk_bytes(), n_cols, element_bytes)
+}
+
+/// Rows that fit so many bytes and one dispatch; at least one.
+pub(super) fn rows_within(gpu: &Gpu, n_bytes: usize, n_cols: usize, element_bytes: usize) -> usize {
     let row_bytes = n_cols.next_multiple_of(super::operand::COLUMN_PAD) * element_bytes;
     let max_groups = usize::try_from(gpu.info().max_workgroups).unwrap_or(usize::MAX);
-    (gpu.max_chunk_bytes() / row_bytes.max(1)).min(max_groups / n_cols.div_ceil(BLOCK).max(1)).max(1)
+    (n_bytes / row_bytes.max(1)).min(max_groups / n_cols.div_ceil(BLOCK).max(1)).max(1)
 }
 
 /// Rows and column factors in device memory.

@@ -15,7 +15,7 @@ mod rounded;
 pub use attacks::{ATTACKS_VERSION, Attacks};
 pub use bench::{BENCH_VERSION, Bench};
 pub use compare::{COMPARE_VERSION, Comparison};
-pub use devices::{DEVICES_VERSION, Device, Devices};
+pub use devices::{Check, DEVICES_VERSION, Device, Devices};
 pub use evaluate::{EVALUATE_VERSION, EvaluatedPair, Evaluation, Tool as EvaluationTool};
 pub use failure::{ErrorDocument, Failure, Reference};
 pub use fitted::{FittedMap, MeasuredControls};
