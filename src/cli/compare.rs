@@ -108,11 +108,22 @@ fn measured(
         digest: args.digest,
     };
     let bar = Bar::new(screen);
-    on_either(models, relatives, &options, chosen, &|progress| bar.show(&progress))
+    among_on_either(models, relatives, &options, chosen, &|progress| bar.show(&progress))
+}
+
+/// A pair alone, on the backend that was chosen.
+pub(super) fn on_either(
+    left: &Checkpoint,
+    right: &Checkpoint,
+    options: &Options,
+    chosen: &Chosen,
+    progress: &(dyn Fn(compare::Progress<'_>) + Sync),
+) -> Result<Comparison, Box<Failure>> {
+    among_on_either((left, right), &Relatives::default(), options, chosen, progress)
 }
 
 /// The comparison on the backend that was chosen, on the CPU if the GPU that `auto` took fails on the way.
-pub(super) fn on_either(
+fn among_on_either(
     models: (&Checkpoint, &Checkpoint),
     relatives: &Relatives<'_>,
     options: &Options,

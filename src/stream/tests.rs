@@ -367,7 +367,7 @@ impl Source for Slow {
 
 #[test]
 fn a_slow_source_gets_more_readers_and_the_same_sums() {
-    let (n_rows, n_cols) = (64, 4096);
+    let (n_rows, n_cols) = (1024, 4096);
     let view = || View::whole(n_rows, n_cols);
     let slow = |seed| {
         let fast = stored(Dtype::I8, n_rows * n_cols, seed, view());
@@ -384,13 +384,14 @@ fn a_slow_source_gets_more_readers_and_the_same_sums() {
         view: view(),
     };
     let item = WorkItem { left: of(&left), right: of(&right), rows: RowPairing::Same };
-    // many short items, so that there are many tasks
-    let items = vec![item; 64];
+    // a task each, of sixteen chunks: one asks for help early, and there is work left for the helper
+    let items = vec![item; 4];
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let found = pool.install(|| {
         pair_moments(&Backend::Cpu(Cpu::detect()), &items, &ReadMeter::default(), &|_| ()).unwrap()
     });
-    assert!(found.iter().all(|sums| *sums == naive(&items[0], 1, 2)));
+    let wanted = naive(&items[0], 1, 2);
+    assert!(found.iter().all(|sums| *sums == wanted));
     // one thread and no more would be 1
     assert!(left.most_reading.load(Ordering::SeqCst).max(right.most_reading.load(Ordering::SeqCst)) > 1);
 }

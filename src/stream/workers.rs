@@ -47,8 +47,11 @@ impl<'a> Done<'a> {
 /// Most threads that read where storage is slower than the sums: disks answer several questions at a time.
 const MAX_READERS: usize = 16;
 
-/// A task that waited this many times longer for its bytes than it summed asks for one more reader.
+/// Chunks that waited this many times longer for their bytes than they were summed ask for one more reader.
 const WAITS_PER_SUM: u32 = 3;
+
+/// Chunks between two looks at where the time goes: one alone may have met a busy core.
+const CHUNKS_PER_LOOK: usize = 4;
 
 /// Runs `reduce` on every chunk of every task and returns each task's total, in order; of several failures, that
 /// of the first task that failed.
@@ -95,7 +98,7 @@ struct Shared<'a, T, F> {
     results: Mutex<Vec<(usize, Result<T, Error>)>>,
 }
 
-/// Where one task spent its time.
+/// Where a few chunks spent their time.
 #[derive(Clone, Copy, Default)]
 struct Spent {
     reading: Duration,
@@ -108,23 +111,31 @@ impl<T: Default + Send, F: Fn(&mut T, usize, &[Vec<u8>; 2]) + Sync> Shared<'_, T
         while !self.has_failed.load(Ordering::Relaxed) {
             let task_idx = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(task) = self.tasks.get(task_idx) else { break };
-            let mut spent = Spent::default();
-            let result = self.of_task(task, &mut slot, &mut spent);
+            let result = self.of_task(task, &mut slot, &|| self.ask_for_reader(scope));
             if result.is_err() {
                 self.has_failed.store(true, Ordering::Relaxed);
             }
             self.results.lock().unwrap_or_else(PoisonError::into_inner).push((task_idx, result));
-            let waits = spent.reading > spent.summing * WAITS_PER_SUM;
-            let more = |n: usize| (n < MAX_READERS).then_some(n + 1);
-            if waits && self.n_readers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok() {
-                scope.spawn(|| self.work(scope));
-            }
         }
     }
 
-    fn of_task(&self, task: &Task, slot: &mut Slot, spent: &mut Spent) -> Result<T, Error> {
+    fn ask_for_reader<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        let more = |n: usize| (n < MAX_READERS).then_some(n + 1);
+        if self.n_readers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok() {
+            scope.spawn(|| self.work(scope));
+        }
+    }
+
+    fn of_task(&self, task: &Task, slot: &mut Slot, on_waiting: &dyn Fn()) -> Result<T, Error> {
         let mut total = T::default();
-        for chunk in task.chunks.clone() {
+        let mut spent = Spent::default();
+        for (n_done, chunk) in task.chunks.clone().enumerate() {
+            if n_done % CHUNKS_PER_LOOK == 0 {
+                if spent.reading > spent.summing * WAITS_PER_SUM {
+                    on_waiting();
+                }
+                spent = Spent::default();
+            }
             let start = Instant::now();
             let n_bytes = slot.fill(&self.walks[task.walk_idx], chunk, self.meter)?;
             let filled = Instant::now();

@@ -118,7 +118,7 @@ fn elsewhere(found: &Found<'_>, in_place: &[Matrix], of_pair: &mut Attribution) 
         // unit vectors at this angle are so far apart
         let drift = (2.0 * (1.0 - cosine)).max(0.0).sqrt();
         if drift > FOUND_ALIKE {
-            of_pair.relations.push(by_drift(drift, "of what units answer or read"));
+            of_pair.relations.push(by_drift(found, drift, "of what units answer or read"));
         }
         return;
     }
@@ -135,8 +135,13 @@ fn elsewhere(found: &Found<'_>, in_place: &[Matrix], of_pair: &mut Attribution) 
 /// Distance of partners below which rounding explains it: two roundings to bf16 are up to 2 · 2⁻⁸ apart, answers add a few.
 const FOUND_ALIKE: f64 = 0.02;
 
-fn by_drift(drift: f64, of_what: &str) -> Relation {
-    let kind = if drift >= CONTINUED { "continued-pre-training" } else { "fine-tune" };
+fn by_drift(found: &Found<'_>, drift: f64, of_what: &str) -> Relation {
+    // nets that are no language models are not pre-trained again, and fine-tunes move them as far (published detectors .08 to .45)
+    let kind = if drift >= CONTINUED && !found.facts.is_unknown_graph {
+        "continued-pre-training"
+    } else {
+        "fine-tune"
+    };
     Relation::new(kind, format!("median change {of_what} {:.1} %", 100.0 * drift))
         .with("median_change", Parameter::Number(drift))
 }
@@ -145,7 +150,7 @@ fn trained(found: &Found<'_>, all: &[Matrix], changed: &[&Matrix]) -> Relation {
     let distances: Vec<f64> = all.iter().filter_map(|matrix| matrix.picture.relative_l2).collect();
     let drift = median(&distances).unwrap_or(0.0);
     let (where_changed, layers) = places(found, changed);
-    let mut relation = by_drift(drift, "of a matrix, in its norms,");
+    let mut relation = by_drift(found, drift, "of a matrix, in its norms,");
     if changed.len() < all.len() {
         relation.detail = format!("{}; changed: {where_changed}", relation.detail);
     }
