@@ -432,6 +432,8 @@ fn missing_and_closed_models_are_told_apart() {
     check(&format!("{}/", server.cdn()), &access, "NET-FOLDER", "lists no folders");
     check(&format!("{}/x.safetensors", server.cdn()), &access, "NET-DENIED", "403");
     check("http://127.0.0.1:1/model.safetensors", &access, "NET-CONNECT", "cannot be reached");
+    #[cfg(not(feature = "s3"))]
+    check("s3://bucket/model", &access, "S3-FEATURE", "--features s3");
     let nowhere = Access { endpoint: Some("not an address".into()), ..access.clone() };
     check("org/a", &nowhere, "HUB-ENDPOINT", "no web address");
     let known = Access { token: Some(Secret(TOKEN.into())), ..access };

@@ -37,11 +37,11 @@ fn byte_at(at: u32) -> u32 {
 }
 
 fn half_at(at: u32) -> u32 {
-    return byte_at(at) | byte_at(at + 1u) << 8u;
+    return byte_at(at) | (byte_at(at + 1u) << 8u);
 }
 
 fn word_at(at: u32) -> u32 {
-    return half_at(at) | half_at(at + 2u) << 16u;
+    return half_at(at) | (half_at(at + 2u) << 16u);
 }
 
 fn signed_byte(at: u32) -> i32 {
@@ -57,7 +57,7 @@ fn pack(sign: u32, number: u32, exponent: i32) -> u32 {
     if number == 0u { return sign; }
     let top = 31 - i32(countLeadingZeros(number));
     let biased = top + exponent + 127;
-    if biased < 1 { return sign | number << u32(exponent + 149); }
+    if biased < 1 { return sign | (number << u32(exponent + 149)); }
     var mantissa = number;
     if top <= 23 {
         mantissa = number << u32(23 - top);
@@ -147,7 +147,7 @@ fn iq2_magnitude(code: u32, lane: u32) -> u32 {
 
 // Seven stored signs; the eighth makes their number even.
 fn seventh_parity_sign(seven: u32, lane: u32) -> bool {
-    let signs = (seven & 127u) | (countOneBits(seven & 127u) & 1u) << 7u;
+    let signs = (seven & 127u) | ((countOneBits(seven & 127u) & 1u) << 7u);
     return ((signs >> lane) & 1u) == 1u;
 }
 
@@ -157,7 +157,7 @@ fn nibble_of_32(at: u32, i: u32) -> u32 {
 }
 
 fn fives(at: u32, i: u32) -> u32 {
-    return nibble_of_32(at + 4u, i) | (word_at(at) >> i & 1u) << 4u;
+    return nibble_of_32(at + 4u, i) | (((word_at(at) >> i) & 1u) << 4u);
 }
 
 // Two bits of an element: 128 elements a run of 32 bytes, parts of 32 in rising pairs of bits.
@@ -167,12 +167,12 @@ fn pair_of_bits(at: u32, i: u32) -> u32 {
 
 fn k_scale(at: u32, part: u32) -> u32 {
     if part < 4u { return byte_at(at + part) & 63u; }
-    return (byte_at(at + part + 4u) & 15u) | (byte_at(at + part - 4u) >> 6u) << 4u;
+    return (byte_at(at + part + 4u) & 15u) | ((byte_at(at + part - 4u) >> 6u) << 4u);
 }
 
 fn k_min(at: u32, part: u32) -> u32 {
     if part < 4u { return byte_at(at + part + 4u) & 63u; }
-    return byte_at(at + part + 4u) >> 4u | (byte_at(at + part) >> 6u) << 4u;
+    return (byte_at(at + part + 4u) >> 4u) | ((byte_at(at + part) >> 6u) << 4u);
 }
 
 // scale · s · q − offset · m
@@ -182,24 +182,24 @@ fn less_min(half: u32, scale: u32, q: u32, min_half: u32, min: u32) -> u32 {
 
 fn q3_k(at: u32, i: u32) -> u32 {
     let part = i / 16u;
-    let low = byte_at(at + 96u + part % 8u) >> (part / 8u * 4u) & 15u;
-    let high = byte_at(at + 104u + part % 4u) >> (part / 4u * 2u) & 3u;
-    let third = byte_at(at + i % 32u) >> (i / 32u) & 1u;
-    let q = i32(pair_of_bits(at + 32u, i) | third << 2u) - 4;
-    return scaled_two(half_at(at + 108u), i32(low | high << 4u) - 32, q);
+    let low = (byte_at(at + 96u + part % 8u) >> (part / 8u * 4u)) & 15u;
+    let high = (byte_at(at + 104u + part % 4u) >> (part / 4u * 2u)) & 3u;
+    let third = (byte_at(at + i % 32u) >> (i / 32u)) & 1u;
+    let q = i32(pair_of_bits(at + 32u, i) | (third << 2u)) - 4;
+    return scaled_two(half_at(at + 108u), i32(low | (high << 4u)) - 32, q);
 }
 
 fn q6_k(at: u32, i: u32) -> u32 {
     let low = nibble(byte_at(at + i / 128u * 64u + i % 64u), i % 128u >= 64u);
-    let q = i32(low | pair_of_bits(at + 128u, i) << 4u) - 32;
+    let q = i32(low | (pair_of_bits(at + 128u, i) << 4u)) - 32;
     return scaled_two(half_at(at + 208u), signed_byte(at + 192u + i / 16u), q);
 }
 
 fn iq4_xs(at: u32, i: u32) -> u32 {
     let part = i / 32u;
     let low = nibble(byte_at(at + 4u + part / 2u), part % 2u == 1u);
-    let high = half_at(at + 2u) >> (2u * part) & 3u;
-    return scaled_two(half_at(at), i32(low | high << 4u) - 32, iq4_level(nibble_of_32(at + 8u + 16u * part, i % 32u)));
+    let high = (half_at(at + 2u) >> (2u * part)) & 3u;
+    return scaled_two(half_at(at), i32(low | (high << 4u)) - 32, iq4_level(nibble_of_32(at + 8u + 16u * part, i % 32u)));
 }
 
 fn iq1(half: u32, scale: u32, code: u32, lane: u32, is_minus: bool) -> u32 {
@@ -210,17 +210,17 @@ fn iq1(half: u32, scale: u32, code: u32, lane: u32, is_minus: bool) -> u32 {
 fn iq1_s(at: u32, i: u32) -> u32 {
     let nth = i / 8u;
     let packed = half_at(at + 34u + nth / 4u * 2u);
-    let code = byte_at(at + 2u + nth) | (packed >> (nth % 4u * 3u) & 7u) << 8u;
-    return iq1(half_at(at), packed >> 12u & 7u, code, i % 8u, (packed & 0x8000u) != 0u);
+    let code = byte_at(at + 2u + nth) | (((packed >> (nth % 4u * 3u)) & 7u) << 8u);
+    return iq1(half_at(at), (packed >> 12u) & 7u, code, i % 8u, (packed & 0x8000u) != 0u);
 }
 
 fn iq1_m(at: u32, i: u32) -> u32 {
     let nth = i / 8u;
-    let half = half_at(at + 48u) >> 12u | (half_at(at + 50u) >> 8u & 0xf0u) | (half_at(at + 52u) >> 4u & 0xf00u) | (half_at(at + 54u) & 0xf000u);
+    let half = (half_at(at + 48u) >> 12u) | ((half_at(at + 50u) >> 8u) & 0xf0u) | ((half_at(at + 52u) >> 4u) & 0xf00u) | (half_at(at + 54u) & 0xf000u);
     let part = nth / 2u;
-    let scale = half_at(at + 48u + part / 4u * 2u) >> (part % 4u * 3u) & 7u;
+    let scale = (half_at(at + 48u + part / 4u * 2u) >> (part % 4u * 3u)) & 7u;
     let packed = byte_at(at + 32u + nth / 2u) >> (nth % 2u * 4u);
-    return iq1(half, scale, byte_at(at + nth) | (packed & 7u) << 8u, i % 8u, (packed & 8u) != 0u);
+    return iq1(half, scale, byte_at(at + nth) | ((packed & 7u) << 8u), i % 8u, (packed & 8u) != 0u);
 }
 
 fn iq2_xxs(at: u32, i: u32) -> u32 {
@@ -240,9 +240,9 @@ fn iq2_xs(at: u32, i: u32) -> u32 {
 
 fn iq2_s(at: u32, i: u32) -> u32 {
     let nth = i / 8u;
-    let code = byte_at(at + 2u + nth) | (byte_at(at + 66u + nth / 4u) >> (nth % 4u * 2u) & 3u) << 8u;
+    let code = byte_at(at + 2u + nth) | (((byte_at(at + 66u + nth / 4u) >> (nth % 4u * 2u)) & 3u) << 8u);
     let scale = nibble(byte_at(at + 74u + nth / 4u), nth / 2u % 2u == 1u);
-    let is_minus = (byte_at(at + 34u + nth) >> (i % 8u) & 1u) == 1u;
+    let is_minus = ((byte_at(at + 34u + nth) >> (i % 8u)) & 1u) == 1u;
     return scaled(half_at(at), is_minus, (2u * scale + 1u) * iq2_magnitude(code, i % 8u), -3);
 }
 
@@ -257,9 +257,9 @@ fn iq3_xxs(at: u32, i: u32) -> u32 {
 fn iq3_s(at: u32, i: u32) -> u32 {
     let nth = i / 4u;
     let part = i / 32u;
-    let code = byte_at(at + 2u + nth) | (byte_at(at + 66u + part) >> (nth % 8u) & 1u) << 8u;
+    let code = byte_at(at + 2u + nth) | (((byte_at(at + 66u + part) >> (nth % 8u)) & 1u) << 8u);
     let scale = nibble(byte_at(at + 106u + part / 2u), part % 2u == 1u);
-    let is_minus = (byte_at(at + 74u + i / 8u) >> (i % 8u) & 1u) == 1u;
+    let is_minus = ((byte_at(at + 74u + i / 8u) >> (i % 8u)) & 1u) == 1u;
     return scaled(half_at(at), is_minus, (2u * scale + 1u) * (2u * code_of_four(code, i % 4u) + 1u), 0);
 }
 
@@ -276,7 +276,7 @@ fn tq1_0(at: u32, i: u32) -> u32 {
     // 1, 3, 9, 27, 81
     let powers = array(1u, 3u, 9u, 27u, 81u);
     let power = powers[min(digit, 4u)];
-    let q = ((byte_at(byte) * power) & 255u) * 3u >> 8u;
+    let q = (((byte_at(byte) * power) & 255u) * 3u) >> 8u;
     return scaled_int(half_at(at + 52u), i32(q) - 1);
 }
 
@@ -306,7 +306,7 @@ fn decode_element(block_type: u32, at: u32, i: u32) -> u32 {
         }
         case Q5_K: {
             let part = i / 32u;
-            let q = nibble(byte_at(at + 48u + i / 64u * 32u + i % 32u), part % 2u == 1u) | (byte_at(at + 16u + i % 32u) >> part & 1u) << 4u;
+            let q = nibble(byte_at(at + 48u + i / 64u * 32u + i % 32u), part % 2u == 1u) | (((byte_at(at + 16u + i % 32u) >> part) & 1u) << 4u);
             return less_min(half_at(at), k_scale(at + 4u, part), q, half_at(at + 2u), k_min(at + 4u, part));
         }
         case Q6_K: { return q6_k(at, i); }

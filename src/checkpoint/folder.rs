@@ -21,7 +21,7 @@ const INDEX_SUFFIXES: [&str; 2] = [".safetensors.index.json", ".bin.index.json"]
 /// How files of `torch.save` end.
 const PICKLES: [&str; 4] = [".bin", ".pt", ".pth", ".ckpt"];
 /// Weights in formats that are not read.
-const OTHER_FORMATS: [&str; 5] = [".gguf", ".h5", ".onnx", ".msgpack", ".npz"];
+const OTHER_FORMATS: [&str; 4] = [".h5", ".onnx", ".msgpack", ".npz"];
 /// Files that end like weights and are none.
 const NOT_WEIGHTS: [&str; 5] =
     ["training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scaler.pt"];
@@ -46,6 +46,7 @@ pub(super) struct Contents {
     pub place: Arc<dyn Place>,
     pub indexes: Vec<String>,
     pub safetensors: Vec<String>,
+    pub ggufs: Vec<String>,
     pub pickle_indexes: Vec<String>,
     pub pickles: Vec<String>,
     pub other_formats: Vec<String>,
@@ -59,6 +60,7 @@ pub(super) struct Contents {
 pub(super) enum Weights {
     Single(String),
     Index(String),
+    Gguf(String),
 }
 
 /// Lists a folder; nothing in it is opened.
@@ -72,6 +74,8 @@ pub(super) fn list(place: &Arc<dyn Place>) -> Result<Contents, Error> {
             &mut contents.pickle_indexes
         } else if name.ends_with(".safetensors") {
             &mut contents.safetensors
+        } else if name.ends_with(".gguf") {
+            &mut contents.ggufs
         } else if name.ends_with(".incomplete") {
             &mut contents.incomplete
         } else if PICKLES.iter().any(|end| name.ends_with(end)) && !is_beside_weights(&name) {
@@ -90,6 +94,7 @@ pub(super) fn list(place: &Arc<dyn Place>) -> Result<Contents, Error> {
     for list in [
         &mut contents.indexes,
         &mut contents.safetensors,
+        &mut contents.ggufs,
         &mut contents.pickle_indexes,
         &mut contents.pickles,
         &mut contents.other_formats,
@@ -124,6 +129,7 @@ impl Contents {
             place: Arc::clone(place),
             indexes: Vec::new(),
             safetensors: Vec::new(),
+            ggufs: Vec::new(),
             pickle_indexes: Vec::new(),
             pickles: Vec::new(),
             other_formats: Vec::new(),
@@ -156,7 +162,7 @@ impl Contents {
                 return Ok(weights);
             }
         }
-        Err(self.no_weights())
+        self.gguf()
     }
 
     /// The weights of one format; None where the folder has none.
@@ -206,6 +212,27 @@ impl Contents {
         }
     }
 
+    /// The one GGUF model of a folder that holds nothing else; projectors of vision models do not count beside a model.
+    fn gguf(&self) -> Result<Weights, Error> {
+        let models = super::gguf::group(&self.ggufs);
+        let is_model = |name: &&String| !name.starts_with("mmproj");
+        let without_projectors: Vec<&String> = models.iter().filter(is_model).collect();
+        match (models.as_slice(), without_projectors.as_slice()) {
+            ([], _) => Err(self.no_weights()),
+            (_, [one]) => Ok(Weights::Gguf((*one).clone())),
+            ([one], _) => Ok(Weights::Gguf(one.clone())),
+            _ => {
+                let says = format!("the folder holds several GGUF models: {}", listed(&models));
+                let folder = crate::source::shown_path(&self.place.path());
+                Err(Fault::new("DIR-AMBIGUOUS", says)
+                    .in_file(&self.place.path())
+                    .found_wanted(format!("{} models", models.len()), "one")
+                    .hint(format!("choose one by its name: '{folder}:{}'", shown(&models[0])))
+                    .into())
+            }
+        }
+    }
+
     fn ambiguous(&self, found: &str, names: &[String]) -> Box<Fault> {
         Fault::new("DIR-AMBIGUOUS", format!("the folder holds {found}: {}", listed(names)))
             .in_file(&self.place.path())
@@ -226,7 +253,7 @@ impl Contents {
                 format!("the weights are in a format that is not read: {}", listed(&self.other_formats));
             return Fault::new("DIR-FORMAT", says)
                 .in_file(&self.place.path())
-                .found_wanted("other formats", "safetensors, or files of torch.save")
+                .found_wanted("other formats", "safetensors, GGUF, or files of torch.save")
                 .hint("convert them to safetensors with the tool that wrote them")
                 .into();
         }
@@ -257,7 +284,14 @@ impl Contents {
             // the files are compared with the index where it is read
             _ => Vec::new(),
         };
-        let unused: Vec<String> = unused.into_iter().chain(self.other_formats.iter().cloned()).collect();
+        let used_gguf = match self.weights() {
+            Ok(Weights::Gguf(used)) => Some(used),
+            _ => None,
+        };
+        let ggufs =
+            super::gguf::group(&self.ggufs).into_iter().filter(|name| Some(name) != used_gguf.as_ref());
+        let unused: Vec<String> =
+            unused.into_iter().chain(ggufs).chain(self.other_formats.iter().cloned()).collect();
         if !unused.is_empty() {
             let says = format!("other weights in the folder were not read: {}", listed(&unused));
             notes.push(Note { rule: "DIR-OTHER", says });

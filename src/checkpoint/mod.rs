@@ -8,6 +8,7 @@ mod config;
 mod duplicates;
 mod error;
 mod folder;
+mod gguf;
 mod index;
 mod json;
 mod kept;
@@ -21,6 +22,7 @@ mod weights;
 
 pub use adapter::Adapter;
 pub use error::Error;
+pub use gguf::open_gguf;
 pub use open::{open, open_over, open_with};
 pub use quantised::Quantisation;
 
@@ -134,7 +136,7 @@ pub struct Note {
 pub struct Checkpoint {
     /// What the user wrote.
     pub reference: String,
-    /// `safetensors`, `pytorch`, ….
+    /// `safetensors`, `gguf`, `pytorch`, ….
     pub format: &'static str,
     /// Commit of a Hub snapshot.
     pub commit: Option<String>,
@@ -142,9 +144,9 @@ pub struct Checkpoint {
     pub files: Vec<Arc<dyn Source>>,
     /// In file order, then by offset.
     pub tensors: Vec<TensorEntry>,
-    /// Parsed `config.json`.
+    /// Parsed `config.json`, or the metadata of a GGUF file.
     pub config: Option<Config>,
-    /// Parsed `tokenizer.json` or `vocab.json`.
+    /// Parsed `tokenizer.json` or `vocab.json`, or the tokens of a GGUF file.
     pub vocabulary: Option<Vocabulary>,
     /// Accepted oddities.
     pub notes: Vec<Note>,

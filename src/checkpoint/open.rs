@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::folder::{self, Contents};
 use super::weights::{self, Admitted};
-use super::{Checkpoint, Config, Error, Limits, Note, Quantisation, adapter, index, quantised, sidecar};
+use super::{
+    Checkpoint, Config, Error, Limits, Note, Quantisation, adapter, gguf, index, quantised, sidecar,
+};
 use crate::source::{Access, Found, Network, Place, Source, resolve};
 
 /// Opens a file, folder, index or model id and validates everything but the values.
@@ -58,6 +60,9 @@ fn open_place(place: &Arc<dyn Place>, limits: &Limits) -> Result<(Checkpoint, Co
         folder::Weights::Index(name) => {
             index::open(&place.path_of(&name), place.open(&name)?, &contents, limits)?
         }
+        folder::Weights::Gguf(name) => {
+            gguf::open(&place.path_of(&name), place.open(&name)?, place.as_ref(), limits)?
+        }
     };
     checkpoint.notes.extend(contents.notes());
     Ok((checkpoint, contents))
@@ -76,6 +81,8 @@ fn open_file(
         let mut checkpoint = index::open(path, file, &contents, limits)?;
         checkpoint.notes.extend(contents.notes());
         checkpoint
+    } else if gguf::is_one(file.as_ref()) {
+        gguf::open(path, file, place.as_ref(), limits)?
     } else {
         single(path, file, limits)?
     };
@@ -106,9 +113,17 @@ fn single(path: &Path, file: Arc<dyn Source>, limits: &Limits) -> Result<Checkpo
 /// Adds what lies beside the weights.
 fn finish(mut checkpoint: Checkpoint, reference: &str, contents: &Contents) -> Result<Checkpoint, Error> {
     reference.clone_into(&mut checkpoint.reference);
-    checkpoint.config = sidecar::config(&*contents.place, &mut checkpoint.notes)?;
+    // a GGUF file brings its own, and names its tensors and architecture unlike a config that lies beside it
+    let is_whole = checkpoint.format == gguf::FORMAT;
+    if !is_whole {
+        checkpoint.config = sidecar::config(&*contents.place, &mut checkpoint.notes)?;
+    }
     if let Some(config) = &mut checkpoint.config {
-        compare_with_shapes(config, &checkpoint.tensors, &mut checkpoint.notes);
+        let who = if is_whole { "the metadata" } else { "config.json" };
+        compare_with_shapes(who, config, &checkpoint.tensors, &mut checkpoint.notes);
+    }
+    if is_whole {
+        return Ok(checkpoint);
     }
     if let Some(config) = &mut checkpoint.config
         && config.quantisation == Quantisation::default()
@@ -125,19 +140,24 @@ fn finish(mut checkpoint: Checkpoint, reference: &str, contents: &Contents) -> R
 }
 
 /// Notes where the config contradicts the tensors. The tensors win: an impossible layer count is dropped.
-fn compare_with_shapes(config: &mut Config, tensors: &[super::TensorEntry], notes: &mut Vec<Note>) {
+fn compare_with_shapes(
+    who: &str,
+    config: &mut Config,
+    tensors: &[super::TensorEntry],
+    notes: &mut Vec<Note>,
+) {
+    if tensors.is_empty() {
+        return;
+    }
     if let Some(n_layers) = config.n_layers.filter(|&n| n > tensors.len() as u64) {
-        let says =
-            format!("config.json names {n_layers} layers, more than there are tensors; the tensors decide");
+        let says = format!("{who} names {n_layers} layers, more than there are tensors; the tensors decide");
         notes.push(Note { rule: "CT-CONTRADICTION", says });
         config.n_layers = None;
     }
     if let Some(hidden) = config.hidden_size
-        && !tensors.is_empty()
         && !tensors.iter().any(|tensor| tensor.shape.contains(&hidden))
     {
-        let says =
-            format!("config.json names a hidden size of {hidden}, which no tensor has; the tensors decide");
+        let says = format!("{who} names a hidden size of {hidden}, which no tensor has; the tensors decide");
         notes.push(Note { rule: "CT-CONTRADICTION", says });
         config.hidden_size = None;
     }

@@ -52,6 +52,11 @@ pub(super) fn from_lines(text: &str, notes: &mut Vec<Note>) -> Result<Option<Voc
     tokens.into_vocabulary(notes).map(Some)
 }
 
+/// A vocabulary of tokens that were read elsewhere, each with its id.
+pub(super) fn from_list(list: Vec<(String, u64)>, notes: &mut Vec<Note>) -> Result<Vocabulary, Box<Fault>> {
+    Tokens { model: list, ..Tokens::default() }.into_vocabulary(notes)
+}
+
 /// Reads an object to its end.
 fn read<'text, T: Visitor<'text, Value = ()>>(text: &'text str, visitor: T) -> Result<(), Box<Fault>> {
     let mut parser = serde_json::Deserializer::from_str(text);

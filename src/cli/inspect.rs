@@ -9,7 +9,7 @@ use crate::compare;
 use crate::cpu::Cpu;
 use crate::kernels::Backend;
 use crate::reductions::ClassCounts;
-use crate::report::wire::{Failure, InspectedTensor, Inspection, Roles, Values};
+use crate::report::wire::{Failure, InspectedTensor, InspectedVocabulary, Inspection, Roles, Values};
 use crate::report::{json, quantity, terminal};
 use crate::roles::{self, Assignment, Expert, How, Role, RoleMap};
 use crate::stream::{self, ReadMeter, StoredView};
@@ -26,6 +26,10 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
     let facts = compare::model_facts(&checkpoint, &roles);
     let mut inspection = Inspection::new(&facts);
     inspection.roles = role_counts(&roles);
+    inspection.vocabulary = checkpoint.vocabulary.as_ref().map(|vocabulary| InspectedVocabulary {
+        tokens: vocabulary.tokens.len() as u64,
+        blake3: &vocabulary.digest,
+    });
     let counts = match unread(args, &checkpoint) {
         Some(why) => {
             inspection.values_unread = Some(why);

@@ -11,7 +11,7 @@ use super::panics;
 use super::progress::Count;
 use super::screen::Screen;
 use crate::checkpoint::{Checkpoint, Limits};
-use crate::compare::{Comparison, Options, Relatives};
+use crate::compare::{Comparison, Options};
 use crate::kernels::Backend;
 use crate::report::wire::Failure;
 
@@ -43,7 +43,7 @@ impl Many<'_> {
         self.each(pairs, screen, &|at, models| {
             let compared = models.and_then(|(left, right)| {
                 panics::caught(|| {
-                    on_either((&left, &right), &Relatives::default(), &self.options, self.chosen, &|_| {})
+                    on_either(&left, &right, &self.options, self.chosen, &|_| {})
                 })
             });
             done(at, compared)

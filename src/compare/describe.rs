@@ -146,6 +146,28 @@ fn measures(found: &Findings<'_>) -> Measures {
     }
 }
 
+/// Why two models cannot be compared of which one holds no tensor, and what their vocabularies say.
+pub(super) fn without_tensors(left: &Checkpoint, right: &Checkpoint) -> String {
+    let who = match (left.tensors.is_empty(), right.tensors.is_empty()) {
+        (true, true) => "neither model holds a tensor",
+        (true, false) => "the left model holds no tensor",
+        (false, _) => "the right model holds no tensor",
+    };
+    let (Some(l), Some(r)) = (&left.vocabulary, &right.vocabulary) else {
+        return format!("{who}, and there are no two vocabularies either");
+    };
+    let tokens = match_tokens(l, r);
+    let sizes = format!("{} and {} tokens", l.tokens.len(), r.tokens.len());
+    let n_shared = tokens.left.len();
+    let n_same_id = tokens.left.iter().zip(tokens.right.iter()).filter(|(l, r)| l == r).count();
+    let found = if tokens.same_ids {
+        "the same tokenizer".to_owned()
+    } else {
+        format!("{n_shared} token strings in common, {n_same_id} of them under the same id")
+    };
+    format!("{who}; of their vocabularies ({sizes}): {found}; a shared tokenizer says nothing about weights")
+}
+
 /// Size of each file, with its digest on request.
 pub(super) fn files(
     pair: &Pair<'_>,

@@ -12,9 +12,11 @@ mod stages;
 pub use comparison::*;
 pub use relatives::{LeftIs, Relatives};
 
+use std::collections::BTreeSet;
+
 use crate::align::{Alignment, LayerMap, PairedPart, TokenMatch, match_tokens, pair_parts};
 use crate::canonical::{self, CanonicalModel, CanonicalPart};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, TensorEntry};
 use crate::kernels::Backend;
 use crate::measure::agreement::Agreement;
 use crate::measure::family_test::Model;
@@ -148,12 +150,28 @@ impl Pair<'_> {
         }
     }
 
-    fn name(&self, side: Side, part: &CanonicalPart) -> &str {
+    fn entry(&self, side: Side, part: &CanonicalPart) -> &TensorEntry {
         let checkpoint = match side {
             Side::Left => self.left,
             Side::Right => self.right,
         };
-        &checkpoint.tensors[part.tensor_idx].name
+        &checkpoint.tensors[part.tensor_idx]
+    }
+
+    fn name(&self, side: Side, part: &CanonicalPart) -> &str {
+        &self.entry(side, part).name
+    }
+
+    /// Stored tensors of more than one row, each once.
+    fn matrices(&self, side: Side) -> impl Iterator<Item = &TensorEntry> {
+        let model = match side {
+            Side::Left => &self.canonical.0,
+            Side::Right => &self.canonical.1,
+        };
+        let tensors: BTreeSet<usize> =
+            model.parts.iter().filter(|part| part.n_dimensions > 1).map(|part| part.tensor_idx).collect();
+        let checkpoint = if side == Side::Left { self.left } else { self.right };
+        tensors.into_iter().map(|idx| &checkpoint.tensors[idx])
     }
 
     /// Elements of the right-hand matrix that a pair compares.
@@ -177,6 +195,9 @@ pub fn compare(
     options: &Options,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Comparison, Error> {
+    if left.tensors.is_empty() || right.tensors.is_empty() {
+        return Err(Error::NothingComparable(describe::without_tensors(left, right)));
+    }
     let is_delta = |side: &Checkpoint| side.adapter.as_ref().is_some_and(|adapter| adapter.is_delta);
     let is_delta_pair = is_delta(left) && is_delta(right);
     if is_delta(left) != is_delta(right) {

@@ -24,9 +24,7 @@ pub mod wide;
 pub use packed::{CodeOrder, scale_codes, scale_levels, unpack_codes};
 
 use crate::reductions::{AllPairs, ClassCounts, Elements, Keep, PairMoments, Ranking, RowDots};
-use crate::tensor::{BlockType, Matrix};
-
-pub use blocks::Cell;
+use crate::tensor::{BlockType, Cell, Matrix};
 
 /// Most elements that one f32 sum ever runs over; longer sums continue in f64 (plain f32 sums of squares are
 /// 3 % off at 1.7·10⁷ elements).

@@ -51,7 +51,7 @@ pub static KERNEL: Kernel = Kernel {
         },
         Edit {
             name: "subnormals flushed",
-            find: "return sign | number << u32(exponent + 149);",
+            find: "return sign | (number << u32(exponent + 149));",
             replace: "return sign;",
         },
         Edit { name: "sign of zero lost", find: "return a & b;", replace: "return 0u;" },
@@ -60,7 +60,11 @@ pub static KERNEL: Kernel = Kernel {
             find: "scaled(min_half, false, min, 0) ^ MINUS",
             replace: "scaled(min_half, false, min, 0)",
         },
-        Edit { name: "eighth sign is plus", find: " | (countOneBits(seven & 127u) & 1u) << 7u", replace: "" },
+        Edit {
+            name: "eighth sign is plus",
+            find: " | ((countOneBits(seven & 127u) & 1u) << 7u)",
+            replace: "",
+        },
         Edit { name: "codebook shifted by one", find: "lane * 2u;", replace: "(lane ^ 1u) * 2u;" },
         Edit { name: "last level", find: "0xf0d8c4b4u", replace: "0xefd8c4b4u" },
         Edit { name: "ternary digits", find: "9u, 27u, 81u)", replace: "9u, 27u, 27u)" },

@@ -30,9 +30,15 @@ impl Lattice {
     }
 }
 
+/// Far elements that the rounding of A may explain before a sample says nothing: beyond one in four, A is no finer than B and a
+/// whole step of change would hide among them.
+const MOST_EXPLAINED: f64 = 0.25;
+
 /// What a sample of rows says of B against A.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GridFit {
+    /// Elements looked at.
+    pub n_elements: usize,
     /// Elements of B that are not the level nearest to A.
     pub n_far: usize,
     /// As many as the rounding of A's stored type explains.
@@ -44,15 +50,18 @@ impl GridFit {
     #[must_use]
     pub fn and(self, other: GridFit) -> GridFit {
         GridFit {
+            n_elements: self.n_elements + other.n_elements,
             n_far: self.n_far + other.n_far,
             n_far_expected: self.n_far_expected + other.n_far_expected,
         }
     }
 
-    /// Whether the grid was laid over A itself: no more elements are far than four standard deviations of a Poisson count allow.
+    /// Whether the grid was laid over A itself: no more elements are far than four standard deviations of a Poisson count allow,
+    /// and A is fine enough for that to mean something.
     #[must_use]
     pub fn is_over_a(&self) -> bool {
-        self.n_far as f64 <= self.n_far_expected + 4.0 * (self.n_far_expected + 1.0).sqrt()
+        self.n_far_expected <= MOST_EXPLAINED * self.n_elements as f64
+            && self.n_far as f64 <= self.n_far_expected + 4.0 * (self.n_far_expected + 1.0).sqrt()
     }
 }
 
@@ -83,9 +92,10 @@ fn half_ulp(matrix: &Matrix) -> f64 {
 }
 
 /// How A lies in the cells of B's levels: `low` and `high` bound the values that the level of each element of B stands for.
-/// Elements without a cell (NaN, a group of zeros) say nothing; None where no element has one.
+/// Elements without a cell (NaN, a group of zeros) say nothing; None where no element has one. Where A lies on a grid of its
+/// own, `cells_a` bounds its levels: a step of its own moves an element by a quarter of it on average.
 #[must_use]
-pub fn fit_in_cells(a: &Matrix, low: &Matrix, high: &Matrix) -> Option<GridFit> {
+pub fn fit_in_cells(a: &Matrix, cells_a: Option<&[Matrix; 2]>, [low, high]: &[Matrix; 2]) -> Option<GridFit> {
     if [low, high].iter().any(|bound| (bound.n_rows, bound.n_cols) != (a.n_rows, a.n_cols)) {
         return None;
     }
@@ -102,9 +112,16 @@ pub fn fit_in_cells(a: &Matrix, low: &Matrix, high: &Matrix) -> Option<GridFit> 
                 continue;
             }
             n_seen += 1;
+            fit.n_elements += 1;
             fit.n_far += usize::from(original < low || original > high);
             if (high - low).is_finite() {
-                fit.n_far_expected += 0.5 * ulp_a * binade(original) / (high - low);
+                let own =
+                    cells_a.map(|[low, high]| f64::from(high.at(row, col)) - f64::from(low.at(row, col)));
+                let moved = match own.map(f64::abs).filter(|own| own.is_finite()) {
+                    Some(own) => 0.25 * own,
+                    None => 0.5 * ulp_a * binade(original),
+                };
+                fit.n_far_expected += (moved / (high - low)).min(1.0);
             }
         }
     }
@@ -170,6 +187,7 @@ fn explains(a: &Matrix, b: &Matrix, lattice: Lattice) -> Option<GridFit> {
             })?;
             n_levels_seen += 1;
             for (col, value) in group.zip(&values) {
+                fit.n_elements += 1;
                 let original = f64::from(a.at(row, col));
                 let level = ((value - step.1) / step.0).round();
                 // the step itself is known to half a last place of the element it was rebuilt from
@@ -291,13 +309,13 @@ mod tests {
         let tuned: Vec<f32> =
             (0..8 * 256).map(|i| a.at(i / 256, i % 256) + 0.05 * shift.at(i / 256, i % 256)).collect();
         let (low, high) = cells(&a);
-        assert_eq!(fit_in_cells(&a, &low, &high).expect("cells").n_far, 0);
+        assert_eq!(fit_in_cells(&a, None, &[low.clone(), high.clone()]).expect("cells").n_far, 0);
         // a negative step turns every cell around and changes nothing
-        assert_eq!(fit_in_cells(&a, &high, &low).expect("cells").n_far, 0);
+        assert_eq!(fit_in_cells(&a, None, &[high.clone(), low.clone()]).expect("cells").n_far, 0);
         let (low, high) = cells(&Matrix::from_f32(8, 256, tuned));
-        assert!(!fit_in_cells(&a, &low, &high).expect("cells").is_over_a());
+        assert!(!fit_in_cells(&a, None, &[low.clone(), high.clone()]).expect("cells").is_over_a());
         let nowhere = Matrix::from_f32(8, 256, vec![f32::NAN; 8 * 256]);
-        assert_eq!(fit_in_cells(&a, &nowhere, &nowhere), None);
+        assert_eq!(fit_in_cells(&a, None, &[nowhere.clone(), nowhere]), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::choose::{Member, family_of};
 use super::plan::Plan;
-use super::tables::PROJECTOR;
+use super::tables::{GGUF, PROJECTOR};
 use super::{Assignment, Component, Graph, Header, How, Part, Role, RoleMap, fixed, guess, stored, tower};
 use crate::checkpoint::Config;
 
@@ -64,7 +64,12 @@ pub(super) fn roles(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap 
     if family_label.is_none() && taken.is_empty() {
         guess::assign(headers, &mut assignments, config);
     }
-    RoleMap { family: family_label.unwrap_or("unknown").to_owned(), assignments, graph }
+    let architecture = config.and_then(|config| config.model_type.as_deref());
+    let family = match (family_label, architecture) {
+        (Some(GGUF), Some(architecture)) => format!("{architecture} ({GGUF})"),
+        (label, _) => label.unwrap_or("unknown").to_owned(),
+    };
+    RoleMap { family, assignments, graph }
 }
 
 /// Heads as the shapes have them, where the rows of one are known: configs are copied between models, shapes are not.

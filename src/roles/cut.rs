@@ -68,6 +68,8 @@ pub(super) fn cut(
         }
         Cut::QkvFour => qkv_four(stored()?, rope, facts),
         Cut::KvB => kv_b(stored()?, facts),
+        Cut::Heads(part) => heads(shape, part, false),
+        Cut::HeadsTransposed(part) => heads(shape, part, true),
         Cut::GateUp => halves(stored()?, [Part::Gate, Part::Up], Expert::None),
         Cut::UpGate => halves(stored()?, [Part::Up, Part::Gate], Expert::None),
         Cut::Experts(part, axes) => {
@@ -202,6 +204,23 @@ fn kv_b(stored: Stored, facts: &Facts) -> Result<Vec<Piece>, &'static str> {
         (Part::KB, Expert::None, view(runs(0, key_rows))),
         (Part::VB, Expert::None, view(runs(key_rows, value_rows))),
     ])
+}
+
+/// All heads of a stack below each other; the rows of a transposed head lie at distance 1, its columns a row apart.
+fn heads(shape: &[u64], part: Part, is_transposed: bool) -> Result<Vec<Piece>, &'static str> {
+    let &[n_heads, first, second] = shape else { return Err(SHAPE) };
+    let (n_rows, n_cols) = if is_transposed { (second, first) } else { (first, second) };
+    let view = View {
+        base: 0,
+        n_rows: n_heads * n_rows,
+        n_cols,
+        block_rows: n_rows.max(1),
+        block_stride: first * second,
+        row_stride: if is_transposed { 1 } else { n_cols },
+        col_stride: if is_transposed { n_rows } else { 1 },
+        row_order: RowOrder::Plain,
+    };
+    Ok(vec![(part, Expert::None, view)])
 }
 
 fn halves(stored: Stored, parts: [Part; 2], expert: Expert) -> Result<Vec<Piece>, &'static str> {

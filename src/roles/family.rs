@@ -41,6 +41,10 @@ pub(super) enum Cut {
     QkvFour,
     /// Latent attention: per head [k_b; v_b].
     KvB,
+    /// One matrix a head, stacked: [heads, out, in].
+    Heads(Part),
+    /// The same, each transposed: [heads, in, out].
+    HeadsTransposed(Part),
     /// [gate; up].
     GateUp,
     /// [up; gate].

@@ -27,6 +27,9 @@ pub fn resolve(reference: &str, access: &Access) -> Result<Found, Error> {
             Err(_) => {}
         }
     }
+    if let Some(path) = file_of_folder(reference) {
+        return file(&path, access.links);
+    }
     if is_api_model(reference) {
         return Err(Error::ApiModel { reference: shown(reference) });
     }
@@ -136,6 +139,14 @@ fn file(path: &Path, links: Links) -> Result<Found, Error> {
     // a snapshot's files are links into the repository's blobs
     let place = opened(&parent, snapshot_of(&parent), links)?;
     Ok(Found { place: Arc::new(place), file: Some((path.to_path_buf(), Arc::new(file))) })
+}
+
+/// `folder:file`: one of several models in a folder.
+fn file_of_folder(reference: &str) -> Option<PathBuf> {
+    let (folder, file) = reference.rsplit_once(':')?;
+    let is_plain = !file.is_empty() && !file.contains(['/', '\\', '\0']) && file != "." && file != "..";
+    let path = Path::new(folder).join(file);
+    (is_plain && Path::new(folder).is_dir() && path.symlink_metadata().is_ok()).then_some(path)
 }
 
 fn opened(folder: &Path, snapshot: Option<Snapshot>, links: Links) -> Result<LocalFolder, Error> {

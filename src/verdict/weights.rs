@@ -46,6 +46,13 @@ pub enum Requantised {
         /// Whether it was laid over the other side itself.
         fit: GridFit,
     },
+    /// In a stored form whose codes cannot be held against an original: which of them was nearest, the quantiser alone knew.
+    Codebook {
+        /// The side so stored.
+        copy: Side,
+        /// `IQ2_XXS`.
+        form: String,
+    },
 }
 
 /// What was seen of equality.
@@ -243,7 +250,7 @@ fn requantised_copy(requantised: &Requantised) -> Option<Decision> {
         Requantised::Grid { copy, grid, fit } if fit.is_over_a() => {
             (*copy, format!("lies on a grid laid over the other itself ({grid})"))
         }
-        Requantised::Grid { .. } => return None,
+        Requantised::Grid { .. } | Requantised::Codebook { .. } => return None,
     };
     let (side, direction) = match copy {
         Side::Left => ("left", Direction::RightToLeft),

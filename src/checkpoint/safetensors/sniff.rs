@@ -9,7 +9,7 @@ pub(super) const SNIFF_BYTES: u64 = 512;
 const SIGNATURES: &[(&[u8], &str, &str)] = &[
     (b"PK\x03\x04", "a zip archive, probably a PyTorch .bin or .pt file", CONVERT),
     (b"PK\x05\x06", "an empty zip archive", CONVERT),
-    (b"GGUF", "a GGUF file", "compare the safetensors files it was made from; GGUF is not read yet"),
+    (b"GGUF", "a GGUF file", "give it the ending .gguf, and it is read as what it is"),
     (b"\x1f\x8b", "gzip-compressed data", "decompress it first"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file", CONVERT),
     (b"\x93NUMPY", "a NumPy array", CONVERT),

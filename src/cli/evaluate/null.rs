@@ -8,7 +8,6 @@ use crate::cli::backend::Chosen;
 use crate::cli::compare::on_either;
 use crate::cli::failure;
 use crate::cli::screen::Screen;
-use crate::compare::Relatives;
 use crate::evaluate::{Label, LabelledPair, NullRates, Outcome, Row, null_rates};
 use crate::report::wire::Failure;
 use crate::shuffled::shuffled;
@@ -32,7 +31,7 @@ pub(super) fn rates(
         let compared = opened.and_then(|(model, _)| {
             let other =
                 shuffled(&model, &[args.seed, at as u64]).map_err(|error| failure::of_source(&error))?;
-            on_either((&model, &other), &Relatives::default(), &many.options, chosen, &|_| {})
+            on_either(&model, &other, &many.options, chosen, &|_| {})
         });
         let outcome = match compared {
             Ok(comparison) => Outcome::of(&comparison),

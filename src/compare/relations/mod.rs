@@ -57,15 +57,12 @@ pub(super) fn attribution(found: &Found<'_>) -> Attribution {
             of_pair.relations.push(cast(found, "lossy").with("copy", side(*copy)));
         }
         Some(Requantised::Grid { copy, grid, fit }) => {
-            of_pair.relations.push(quantised_copy(*copy, grid, fit.is_over_a()));
+            of_pair.relations.push(quantised_copy(*copy, grid, Some(fit.is_over_a())));
+        }
+        Some(Requantised::Codebook { copy, form }) => {
+            of_pair.relations.push(quantised_copy(*copy, form, None));
         }
         None => {}
-    }
-    for (on, checkpoint) in [(Side::Left, found.pair.left), (Side::Right, found.pair.right)] {
-        if let Some(adapter) = checkpoint.adapter.as_ref().filter(|adapter| !adapter.is_delta) {
-            let detail = format!("{} model: {}", side_word(on), adapter.describe());
-            of_pair.relations.push(Relation::new("lora", detail).with("adapter", side(on)));
-        }
     }
     of_pair.relations.extend(layers::relation(found));
     of_pair.relations.extend(experts::relations(found));
@@ -91,12 +88,14 @@ fn add_adapters(found: &Found<'_>, relations: &mut Vec<Relation>) {
     }
 }
 
-/// A copy on a grid, "int4, groups of 32" or a stored form.
-fn quantised_copy(copy: Side, grid: &str, is_over_the_other: bool) -> Relation {
+/// A copy on a grid, "int4, groups of 32" or a stored form; of a codebook nobody can say whether it was laid over the other.
+fn quantised_copy(copy: Side, grid: &str, is_over_the_other: Option<bool>) -> Relation {
     let mut relation = Relation::new("quantised-copy", format!("{} model: {grid}", side_word(copy)))
         .with("copy", side(copy))
-        .with("grid", Parameter::Text(grid.to_owned()))
-        .with("over_the_other", Parameter::Text(is_over_the_other.to_string()));
+        .with("grid", Parameter::Text(grid.to_owned()));
+    if let Some(is_over_the_other) = is_over_the_other {
+        relation = relation.with("over_the_other", Parameter::Text(is_over_the_other.to_string()));
+    }
     for (name, before) in [("bits", "int"), ("group", "groups of ")] {
         let digits = grid.split_once(before).map_or("", |(_, rest)| rest);
         let digits = digits.split(|c: char| !c.is_ascii_digit()).next().unwrap_or("");
@@ -118,15 +117,14 @@ fn side(side: Side) -> Parameter {
     Parameter::Text(side_word(side).to_owned())
 }
 
+/// Element types of the first pair in which they differ.
 fn cast(found: &Found<'_>, how: &str) -> Relation {
-    let first = |side: Side| {
-        let part = match side {
-            Side::Left => found.pair.canonical.0.parts.first(),
-            Side::Right => found.pair.canonical.1.parts.first(),
-        };
-        part.map_or("nothing", |part| part.stored.dtype.name())
-    };
-    let (from, to) = (first(Side::Left), first(Side::Right));
+    let types = found.alignment.pairs.iter().map(|paired| {
+        [(Side::Left, paired.left), (Side::Right, paired.right)]
+            .map(|(side, part)| found.pair.part(side, part).stored.dtype.name())
+    });
+    let first = types.clone().find(|[left, right]| left != right).or_else(|| types.clone().next());
+    let [from, to] = first.unwrap_or(["nothing"; 2]);
     Relation::new("cast", format!("{from} to {to}, {how}"))
         .with("left_type", Parameter::Text(from.to_owned()))
         .with("right_type", Parameter::Text(to.to_owned()))

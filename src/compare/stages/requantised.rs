@@ -1,8 +1,9 @@
 //! Whether one model is the other on a coarser set of values.
 
 use super::PlainStage;
-use crate::align::Alignment;
+use crate::align::{Alignment, PairedPart};
 use crate::canonical::CanonicalPart;
+use crate::checkpoint::TensorEntry;
 use crate::compare::clock::Clock;
 use crate::compare::{Effort, Error, Options, Pair, Side};
 use crate::measure::lattice::{GridFit, Lattice, fit_in_cells, lattice_fit, rounds_to};
@@ -10,8 +11,10 @@ use crate::numerics::Rng;
 use crate::roles::Part;
 use crate::source::Source;
 use crate::stream::{ReadMeter, RowPairing, StoredView, read_rows};
-use crate::tensor::Matrix;
+use crate::tensor::{Matrix, View};
 use crate::verdict::weights::Requantised;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Matrix pairs looked at for a grid.
@@ -24,7 +27,8 @@ fn read_by_rows(part: &CanonicalPart) -> bool {
     part.role.is_none_or(|role| matches!(role.part, Part::Gate | Part::Up | Part::Other))
 }
 
-/// Whether one side is the other on a coarser set of values; asked only where every matrix is near its counterpart.
+/// Whether one side is the other on a coarser set of values; where no stored form says that one is coarse, asked only if
+/// every matrix is near its counterpart.
 pub(in crate::compare) fn requantised(
     pair: &Pair<'_>,
     alignment: &Alignment,
@@ -37,7 +41,8 @@ pub(in crate::compare) fn requantised(
         .unpaired
         .iter()
         .all(|unpaired| pair.part(unpaired.side, unpaired.part).stored.view.n_rows == 1);
-    if options.only.is_some() || !whole || !plain.all_near(pair, alignment) {
+    let coarser = coarser_stored_form(pair);
+    if options.only.is_some() || !whole || (coarser.is_none() && !plain.all_near(pair, alignment)) {
         return Ok(None);
     }
     let is_quick = options.effort == Effort::Quick;
@@ -46,12 +51,10 @@ pub(in crate::compare) fn requantised(
             let paired = &alignment.pairs[idx];
             let view = &pair.part(Side::Right, paired.right).stored.view;
             let differs = plain.picture(idx).is_some_and(|picture| picture.equal_share < 1.0);
-            let is_chosen = !is_quick || read_by_rows(pair.part(Side::Right, paired.right));
-            is_chosen
-                && differs
-                && matches!(paired.rows, RowPairing::Same)
-                && view.n_rows > 1
-                && view.n_cols >= 32
+            let is_chosen = !is_quick
+                || read_by_rows(pair.part(Side::Right, paired.right))
+                    && matches!(paired.rows, RowPairing::Same);
+            is_chosen && differs && view.n_rows > 1 && view.n_cols >= 32
         })
         .collect();
     let step = candidates.len().div_ceil(GRID_MATRICES).max(1);
@@ -61,24 +64,18 @@ pub(in crate::compare) fn requantised(
     for &idx in candidates.iter().step_by(step) {
         let paired = &alignment.pairs[idx];
         let (part_l, part_r) = (pair.part(Side::Left, paired.left), pair.part(Side::Right, paired.right));
-        let view = &part_r.stored.view;
-        let rows: Vec<u64> = if is_quick {
-            // the trace test has just read them
-            (view.n_rows.saturating_sub(GRID_ROWS as u64)..view.n_rows).collect()
-        } else {
-            Rng::new(&[options.seed, 0x6c61_7474, idx as u64])
-                .sample(usize::try_from(view.n_rows).unwrap_or(0), GRID_ROWS)
-                .into_iter()
-                .map(|row| row as u64)
-                .collect()
-        };
-        let a = read_rows(&part_l.stored, &rows, 0..view.n_cols, meter)?;
-        let b = read_rows(&part_r.stored, &rows, 0..view.n_cols, meter)?;
-        let as_copies = [(Side::Left, part_l, &b, &a), (Side::Right, part_r, &a, &b)];
-        for (of_copy, (copy, part, original, values)) in of_copies.iter_mut().zip(as_copies) {
-            let found = match stored_cells(pair, copy, part, &rows, meter)? {
-                Some((form, [low, high])) => {
-                    fit_in_cells(original, &low, &high).map(|fit| (Grid::Stored(form), fit))
+        let [rows_l, rows_r] = sampled_rows(paired, &part_r.stored.view, options, idx);
+        let columns = 0..part_r.stored.view.n_cols;
+        let a = read_rows(&part_l.stored, &rows_l, columns.clone(), meter)?;
+        let b = read_rows(&part_r.stored, &rows_r, columns, meter)?;
+        let cells_l = stored_cells(pair, Side::Left, part_l, &rows_l, meter)?;
+        let cells_r = stored_cells(pair, Side::Right, part_r, &rows_r, meter)?;
+        let as_copies = [(&cells_l, &b, &cells_r, &a), (&cells_r, &a, &cells_l, &b)];
+        for (of_copy, (cells, original, cells_of_original, values)) in of_copies.iter_mut().zip(as_copies) {
+            let found = match cells {
+                Some((form, cells)) => {
+                    let own = cells_of_original.as_ref().map(|(_, cells)| cells);
+                    fit_in_cells(original, own, cells).map(|fit| (Grid::Stored(form.clone()), fit))
                 }
                 None => lattice_fit(original, values).map(|(lattice, fit)| (Grid::Rebuilt(lattice), fit)),
             };
@@ -92,15 +89,71 @@ pub(in crate::compare) fn requantised(
     if n_seen == 0 {
         return Ok(None);
     }
+    let mut grids = Vec::new();
     for (at, copy) in [(1, Side::Right), (0, Side::Left)] {
         if rounded[at] {
             return Ok(Some(Requantised::Rounded { copy }));
         }
-        if let Some((grid, fit)) = common_grid(&of_copies[at], n_seen) {
-            return Ok(Some(Requantised::Grid { copy, grid, fit }));
+        grids.extend(common_grid(&of_copies[at], n_seen).map(|(grid, fit)| (copy, grid, fit)));
+    }
+    // a copy of the other before one of something else, then the side that is stored more coarsely
+    grids.sort_by_key(|(copy, _, fit)| (!fit.is_over_a(), Some(*copy) != coarser));
+    let found = grids.into_iter().next().map(|(copy, grid, fit)| Requantised::Grid { copy, grid, fit });
+    // of a codebook nobody but the quantiser knows which code was nearest
+    Ok(found.or_else(|| coarser.map(|copy| Requantised::Codebook { copy, form: stored_forms(pair, copy) })))
+}
+
+/// Rows of both sides that belong together, some of them.
+fn sampled_rows(paired: &PairedPart, right: &View, options: &Options, idx: usize) -> [Vec<u64>; 2] {
+    let n_rows = match &paired.rows {
+        RowPairing::Same => right.n_rows,
+        RowPairing::Listed { left, .. } => left.len() as u64,
+    };
+    let n_rows = usize::try_from(n_rows).unwrap_or(0);
+    let rows: Vec<usize> = if options.effort == Effort::Quick {
+        // the trace test has just read them
+        (n_rows.saturating_sub(GRID_ROWS)..n_rows).collect()
+    } else {
+        Rng::new(&[options.seed, 0x6c61_7474, idx as u64]).sample(n_rows, GRID_ROWS)
+    };
+    match &paired.rows {
+        RowPairing::Same => {
+            let rows: Vec<u64> = rows.into_iter().map(|row| row as u64).collect();
+            [rows.clone(), rows]
+        }
+        RowPairing::Listed { left, right } => {
+            [left, right].map(|listed| rows.iter().map(|&row| listed[row]).collect())
         }
     }
-    Ok(None)
+}
+
+/// Whether a tensor is stored in a form that rounds to levels.
+fn rounds(entry: &TensorEntry) -> bool {
+    entry.encoding.as_ref().is_some_and(|encoding| encoding.cells.is_some())
+}
+
+/// The side whose matrices are stored in forms that round; of two such sides the one with fewer bytes an element.
+fn coarser_stored_form(pair: &Pair<'_>) -> Option<Side> {
+    let of_side = |side: Side| {
+        let entries: Vec<&TensorEntry> = pair.matrices(side).collect();
+        let is_rounded = entries.iter().any(|entry| rounds(entry));
+        let n_elements: u64 = entries.iter().map(|entry| entry.n_elements()).sum();
+        let n_bytes: u64 = entries.iter().map(|entry| entry.size_bytes).sum();
+        is_rounded.then_some((n_bytes as f64 / n_elements.max(1) as f64, side))
+    };
+    let sides = [of_side(Side::Right), of_side(Side::Left)];
+    sides.into_iter().flatten().min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, side)| side)
+}
+
+/// Such forms of a side's matrices, most elements first: "IQ2_XXS and Q4_K".
+fn stored_forms(pair: &Pair<'_>, side: Side) -> String {
+    let mut forms: BTreeMap<&str, u64> = BTreeMap::new();
+    for entry in pair.matrices(side).filter(|entry| rounds(entry)) {
+        *forms.entry(entry.stored_as()).or_default() += entry.n_elements();
+    }
+    let mut forms: Vec<(&str, u64)> = forms.into_iter().collect();
+    forms.sort_by_key(|(name, n)| (Reverse(*n), *name));
+    forms.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" and ")
 }
 
 /// A grid that one matrix lies on.
@@ -120,8 +173,7 @@ fn stored_cells(
     rows: &[u64],
     meter: &ReadMeter,
 ) -> Result<Option<(String, [Matrix; 2])>, Error> {
-    let checkpoint = if side == Side::Left { pair.left } else { pair.right };
-    let Some(encoding) = &checkpoint.tensors[part.tensor_idx].encoding else { return Ok(None) };
+    let Some(encoding) = &pair.entry(side, part).encoding else { return Ok(None) };
     let Some([low, high]) = &encoding.cells else { return Ok(None) };
     let read = |bound: &Arc<dyn Source>| {
         let stored = StoredView { file: Arc::clone(bound), ..part.stored.clone() };

@@ -10,7 +10,6 @@ mod grid;
 mod k;
 mod legacy;
 
-pub use grid::Cell;
 pub(super) use grid::cells;
 
 use super::decode::f16;

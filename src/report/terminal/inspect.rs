@@ -18,6 +18,7 @@ pub fn inspection(inspection: &Inspection<'_>, model: &ModelFacts, style: Style)
         ("bytes", bytes(model.size_bytes)),
         ("dtypes", dtype_list(&page, model)),
         ("tensors", inspection.tensors.len().to_string()),
+        ("vocabulary", vocabulary(inspection)),
         ("roles", role_counts(&inspection.roles)),
         ("values", values(&page, inspection)),
     ];
@@ -51,6 +52,12 @@ fn dtype_list(page: &Page, model: &ModelFacts) -> String {
         .map(|(name, size_bytes)| format!("{} {}", page.name(name), bytes(*size_bytes)))
         .collect();
     all.join(", ")
+}
+
+fn vocabulary(inspection: &Inspection<'_>) -> String {
+    inspection.vocabulary.map_or("none".to_owned(), |vocabulary| {
+        format!("{} tokens, blake3 {}", vocabulary.tokens, vocabulary.blake3.get(..16).unwrap_or_default())
+    })
 }
 
 fn role_counts(roles: &Roles) -> String {

@@ -19,6 +19,8 @@ pub struct Inspection<'a> {
     pub values: Option<Values>,
     /// Why the values were not read.
     pub values_unread: Option<String>,
+    /// Token strings; None where the model has none.
+    pub vocabulary: Option<InspectedVocabulary<'a>>,
     /// Every tensor, in file order.
     pub tensors: Vec<InspectedTensor<'a>>,
 }
@@ -33,6 +35,7 @@ impl<'a> Inspection<'a> {
             roles: Roles::default(),
             values: None,
             values_unread: None,
+            vocabulary: None,
             tensors: Vec::new(),
         }
     }
@@ -70,6 +73,15 @@ pub struct Values {
     pub subnormal: u64,
     /// Elements of types that cannot be decoded.
     pub undecoded: u64,
+}
+
+/// A vocabulary in two facts.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct InspectedVocabulary<'a> {
+    /// Different token strings.
+    pub tokens: u64,
+    /// Of the sorted strings with their ids: equal for the same tokenizer.
+    pub blake3: &'a str,
 }
 
 /// One stored tensor.

@@ -19,6 +19,6 @@ pub use devices::{DEVICES_VERSION, Device, Devices};
 pub use evaluate::{EVALUATE_VERSION, EvaluatedPair, Evaluation, Tool as EvaluationTool};
 pub use failure::{ErrorDocument, Failure, Reference};
 pub use fitted::{FittedMap, MeasuredControls};
-pub use inspect::{INSPECT_VERSION, InspectedTensor, Inspection, Roles, Values};
+pub use inspect::{INSPECT_VERSION, InspectedTensor, InspectedVocabulary, Inspection, Roles, Values};
 pub use matrix::{MATRIX_VERSION, Matrix};
 pub use rounded::Rounded;

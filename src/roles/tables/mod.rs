@@ -1,6 +1,7 @@
 //! Every known family. Order matters only between families whose names fit equally well: the first wins.
 
 mod encoder;
+mod gguf;
 mod gpt;
 mod llama;
 mod llama_kin;
@@ -11,6 +12,7 @@ mod seq2seq;
 mod vision;
 
 use super::family::Family;
+pub(super) use gguf::LABEL as GGUF;
 pub(super) use vision::PROJECTOR;
 
 /// All tables.
@@ -24,4 +26,5 @@ pub(super) const FAMILIES: &[&[Family]] = &[
     encoder::FAMILIES,
     seq2seq::FAMILIES,
     vision::FAMILIES,
+    gguf::FAMILIES,
 ];
