@@ -45,9 +45,7 @@ impl Many<'_> {
     ) -> Result<(), Box<Failure>> {
         self.each(pairs, screen, &|at, models| {
             let compared = models.and_then(|(left, right)| {
-                panics::caught(|| {
-                    on_either(&left, &right, &self.options, self.chosen, &|_| {})
-                })
+                panics::caught(|| on_either(&left, &right, &self.options, self.chosen, &|_| {}))
             });
             done(at, compared)
         })
