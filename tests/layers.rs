@@ -270,8 +270,8 @@ fn each_privilege_has_its_place() {
         (
             "clocks",
             &["Instant", "SystemTime"],
-            // all_pairs sizes its dispatches by how long the last one took, for watchdogs of drivers; tiers are timed; workers tell
-            // waiting for bytes from summing them
+            // all_pairs sizes its dispatches by how long the last one took, for watchdogs of drivers; tiers are
+            // timed; workers tell waiting for bytes from summing them
             &[
                 "bench",
                 "cli",

@@ -54,10 +54,9 @@ impl Ring {
         let start = Instant::now();
         loop {
             let mut slots = self.slots();
-            if let Some(at) = slots.free.iter().position(|slot| slot.size() >= size_bytes) {
-                if let Some(slot) = slots.free.remove(at) {
-                    return Ok(slot);
-                }
+            let fits = slots.free.iter().position(|slot| slot.size() >= size_bytes);
+            if let Some(slot) = fits.and_then(|at| slots.free.remove(at)) {
+                return Ok(slot);
             }
             let size = size_bytes.max(MIN_SLOT_BYTES).next_power_of_two();
             while slots.total_bytes + size > MAX_RING_BYTES {

@@ -289,10 +289,9 @@ impl Gpu {
             opened.give_back(stamps);
         }
         words.truncate(n_words);
-        if self.shared.faults.strikes(FaultPoint::Answer) {
-            if let Some(word) = words.first_mut() {
-                *word ^= 1 << 22;
-            }
+        let is_struck = self.shared.faults.strikes(FaultPoint::Answer);
+        if let Some(word) = words.first_mut().filter(|_| is_struck) {
+            *word ^= 1 << 22;
         }
         let n_unwritten = words.iter().filter(|&&word| word == UNWRITTEN).count();
         if n_unwritten > 0 {

@@ -74,8 +74,9 @@ pub fn prove(gpu: &Gpu) -> Result<(), gpu::Error> {
         {
             for (index, (found, wanted)) in found.iter().zip(wanted).enumerate() {
                 let off = f64::from(found.score) - f64::from(wanted.score);
-                // partners may differ where their scores do not
-                if !(off.abs() <= bound) {
+                // partners may differ where their scores do not; a NaN is not near anything
+                let is_near = off.abs() <= bound;
+                if !is_near {
                     return Err(wrong(format!("{what}: {side} {index} is {found:?}, not {wanted:?}")));
                 }
             }
@@ -84,7 +85,8 @@ pub fn prove(gpu: &Gpu) -> Result<(), gpu::Error> {
         let found = energy(&backend, &a, &b)?;
         let off = (found - wanted.sum_squares).abs();
         // each squared score is off by twice the bound at most, and sums of 384 f32 terms by 384 roundoffs
-        if !(off <= n_scores * (3.0 * bound + 384.0 * 2_f64.powi(-24))) {
+        let is_near = off <= n_scores * (3.0 * bound + 384.0 * 2_f64.powi(-24));
+        if !is_near {
             return Err(wrong(format!("{what}: ΣC² is {found}, not {}", wanted.sum_squares)));
         }
     }

@@ -290,13 +290,14 @@ fn reading_ahead_gives_what_the_workers_give() {
     };
     let done = Done::new(&|_| ());
     let in_parallel = workers::run(&walks, &tasks, &meter, &done, add).unwrap();
-    let start = |_: usize, _: &[Vec<u8>; 2]| ();
-    let finish = |total: &mut PairMoments, idx: usize, (): (), sides: &[Vec<u8>; 2]| {
-        add(total, idx, sides);
-        Ok(())
+    let steps = ahead::Steps {
+        start: |_, _: &[Vec<u8>; 2]| (),
+        finish: |total: &mut PairMoments, idx, (), sides: &[Vec<u8>; 2]| {
+            add(total, idx, sides);
+            Ok(())
+        },
     };
-    let ahead = ahead::run(&walks, &tasks, &meter, &done, ahead::Steps { start, finish });
-    assert_eq!(ahead.unwrap(), in_parallel);
+    assert_eq!(ahead::run(&walks, &tasks, &meter, &done, steps).unwrap(), in_parallel);
 }
 
 #[test]
