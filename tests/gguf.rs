@@ -193,11 +193,11 @@ fn a_model_in_gguf_is_the_same_model_with_the_same_statistics() {
     for other in ["finetune", "independent-yinames"] {
         let (of_gguf, of_twin) = (compared(&gguf, &zoo(other)), compared(&zoo("base"), &zoo(other)));
         assert_eq!(verdict(&of_gguf), verdict(&of_twin), "{other}");
-        assert_eq!(
-            (of_gguf.weights.z, of_gguf.weights.log10_p),
-            (of_twin.weights.z, of_twin.weights.log10_p),
-            "{other}"
-        );
+        assert_eq!(of_gguf.weights.log10_p, of_twin.weights.log10_p, "{other}");
+        // F32 and bf16 elements take different loops: k + 8 roundoffs of f32 a side, rows of k ≤ 256
+        let (z, of_twin) = (of_gguf.weights.z.expect("tested"), of_twin.weights.z.expect("tested"));
+        let bound = 2.0 * (256.0 + 8.0) * 2_f64.powi(-24) * of_twin.abs().max(1.0);
+        assert!((z - of_twin).abs() <= bound, "{other}: {z} and {of_twin}");
     }
 }
 

@@ -15,6 +15,9 @@ use crate::compare::{Comparison, Options};
 use crate::kernels::Backend;
 use crate::report::wire::Failure;
 
+/// What came of a step.
+type Outcome<T> = Result<T, Box<Failure>>;
+
 /// How the pairs are compared.
 pub(super) struct Many<'a> {
     /// References are looked for here first.
@@ -38,7 +41,7 @@ impl Many<'_> {
         &self,
         pairs: &[(&str, &str)],
         screen: &Screen,
-        done: &(dyn Fn(usize, Result<Comparison, Box<Failure>>) -> Result<(), Box<Failure>> + Sync),
+        done: &(dyn Fn(usize, Outcome<Comparison>) -> Outcome<()> + Sync),
     ) -> Result<(), Box<Failure>> {
         self.each(pairs, screen, &|at, models| {
             let compared = models.and_then(|(left, right)| {
@@ -56,7 +59,7 @@ impl Many<'_> {
         &self,
         pairs: &[(&str, &str)],
         screen: &Screen,
-        work: &(dyn Fn(usize, Result<Opened, Box<Failure>>) -> Result<(), Box<Failure>> + Sync),
+        work: &(dyn Fn(usize, Outcome<Opened>) -> Outcome<()> + Sync),
     ) -> Result<(), Box<Failure>> {
         let references = pairs.iter().flat_map(|(left, right)| [*left, *right]);
         let models = Models::new(references, self.folder, self.limits);

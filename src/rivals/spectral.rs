@@ -45,7 +45,11 @@ fn profiles(model: &Model<'_>, meter: &ReadMeter) -> Result<Vec<[Vec<f64>; 2]>, 
         };
         let head = usize::try_from(model.graph.head_dim.unwrap_or(1)).unwrap_or(1);
         let spread = |few: Dense, n: usize| {
-            if few.n_rows < n && n % few.n_rows == 0 { few.repeat_blocks(head, n / few.n_rows) } else { few }
+            if few.n_rows < n && n.is_multiple_of(few.n_rows) {
+                few.repeat_blocks(head, n / few.n_rows)
+            } else {
+                few
+            }
         };
         let (k, v) = (spread(k, q.n_rows), spread(v, o.n_cols));
         let products = (profile(&q.transposed(), &k.transposed()), profile(&o, &v.transposed()));

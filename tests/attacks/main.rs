@@ -4,6 +4,7 @@
 mod drawn;
 mod forward;
 #[path = "../lineage/stored.rs"]
+#[expect(dead_code, reason = "shared with the lineage tests, which read and rewrite models too")]
 mod stored;
 
 use std::path::{Path, PathBuf};

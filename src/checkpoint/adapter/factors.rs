@@ -160,14 +160,20 @@ impl Lora {
             }
         }
         let lengths: Arc<Vec<f32>> =
-            Arc::new(squares.into_iter().map(|square| square.sqrt() as f32).collect());
+            Arc::new(squares.into_iter().map(|square| narrowed(square.sqrt())).collect());
         *known = Some(Arc::clone(&lengths));
         Ok(lengths)
     }
 }
 
+/// The nearest f32.
+#[expect(clippy::cast_possible_truncation, reason = "rounding to nearest is what is meant")]
+pub(super) fn narrowed(value: f64) -> f32 {
+    value as f32
+}
+
 fn length(values: &[f32]) -> f32 {
-    values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt() as f32
+    narrowed(values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt())
 }
 
 /// A row-major [n_rows, n] matrix turned: [n, n_rows].

@@ -262,7 +262,7 @@ impl Parts {
             magnitude,
             is_embedding: module.is_embedding,
             rank,
-            scale: scale as f32,
+            scale: factors::narrowed(scale),
             size_bytes: all.map(|idx| factors.tensors[idx].size_bytes).sum(),
             kind: adapter.kind,
             fault: refused(factors, a, "the factors do not fit the matrix of the base"),
