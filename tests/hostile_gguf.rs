@@ -347,7 +347,7 @@ fn tensors_must_follow_each_other() {
 fn token_lists_are_bounded_and_need_not_be_text() {
     const TOKENS: &str = "tokenizer.ggml.tokens";
     let tokens = |tokens: &[&[u8]]| {
-        let list: Vec<u8> = tokens.iter().flat_map(|token| string(token)).collect();
+        let list: Vec<u8> = tokens.iter().flat_map(string).collect();
         array(TOKENS, STRING, tokens.len() as u64, list)
     };
     check_files(vec![

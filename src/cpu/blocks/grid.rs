@@ -69,8 +69,8 @@ fn set_codes(block: BlockType, bytes: &mut [u8], code: usize) {
         BlockType::TQ2_0 => bytes[..64].fill(pairs),
         BlockType::TQ1_0 => {
             // five equal ternary digits as a fraction of 256, rounded up as the writer does; then four
-            bytes[..48].fill(byte((code * 121 * 256 + 242) / 243));
-            bytes[48..52].fill(byte((code * 120 * 256 + 242) / 243));
+            bytes[..48].fill(byte((code * 121 * 256).div_ceil(243)));
+            bytes[48..52].fill(byte((code * 120 * 256).div_ceil(243)));
         }
         BlockType::MXFP4 => bytes[1..].fill(nibbles),
         _ => {}
