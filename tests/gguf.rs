@@ -186,7 +186,7 @@ fn a_model_in_gguf_is_the_same_model_with_the_same_statistics() {
     let same = compared(&gguf, &zoo("base"));
     assert_eq!(verdict(&same), WeightsVerdict::Identical);
     assert_eq!(same.architecture.verdict, ArchitectureVerdict::SameRenamed, "{:?}", same.architecture);
-    assert_eq!(same.weights.relations[0].detail, "F32 to BF16");
+    assert_eq!(same.weights.relations[0].detail, "F32 to BF16, lossless");
     assert_eq!(same.shared_tokens, Some((768, 768)));
     assert!(same.not_tested.is_empty(), "{:?}", same.not_tested);
     assert_eq!(verdict(&compared(&zoo("base"), &gguf)), WeightsVerdict::Identical);

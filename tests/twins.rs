@@ -610,12 +610,11 @@ fn pack_complaints(gpu: &Gpu, matrix: &Matrix) -> Vec<String> {
         for row in 0..matrix.n_rows.next_multiple_of(128) {
             for packed_col in 0..n_slabs * 32 {
                 let (part, col) = (packed_col / part_cols, packed_col % part_cols);
-                let wanted = if row < matrix.n_rows && col < matrix.n_cols {
+                let scale = scales.get(row).filter(|_| row < matrix.n_rows && col < matrix.n_cols);
+                let wanted = scale.map_or(0, |&scale| {
                     // the parts of a left operand: high, high, low
-                    oracle::pack::parts(matrix, row, col, scales[row])[usize::from(part == 2)].to_bits()
-                } else {
-                    0
-                };
+                    oracle::pack::parts(matrix, row, col, scale)[usize::from(part == 2)].to_bits()
+                });
                 let half = ((row / 128 * n_slabs + packed_col / 32) * 128 + row % 128) * 32 + packed_col % 32;
                 let found = (words[half / 2] >> (half % 2 * 16)) as u16;
                 // zeros of either sign are one value

@@ -19,7 +19,7 @@ pub(super) struct Admitted {
 /// be that, since loaders would not read anything else under such a name.
 pub(super) fn admit(file: &Arc<dyn Source>, limits: &Limits) -> Result<Admitted, Error> {
     let mut start = [0; pytorch::SNIFF_BYTES];
-    let n_bytes = file.size_bytes().min(start.len() as u64) as usize;
+    let n_bytes = usize::try_from(file.size_bytes()).map_or(start.len(), |size| size.min(start.len()));
     file.read_at(0, &mut start[..n_bytes])?;
     let container = Container::of(&start[..n_bytes]).filter(|_| !file.name().ends_with(".safetensors"));
     let (format, (entries, notes)) = match container {

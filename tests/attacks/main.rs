@@ -1,4 +1,4 @@
-//! Eighteen transforms of naming.md's table: they keep the function that they promise to keep, and no verdict flips.
+//! The eighteen transforms of docs/attacks.md: they keep the function that they promise to keep, and no verdict flips.
 
 #[path = "../lineage/drawn.rs"]
 mod drawn;

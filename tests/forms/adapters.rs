@@ -75,7 +75,11 @@ fn the_relation_names_the_adapter() {
     let found = compared(&over(&adapter, Some(&zoo)), &open(&zoo));
     assert_eq!(found.weights.verdict, Some(WeightsVerdict::Derived), "{:?}", found.weights.reasons);
     let lora = found.weights.relations.iter().find(|relation| relation.kind == "lora").expect("a relation");
-    assert_eq!(lora.detail, "left model: lora, rank 8, 4 matrices");
+    // the rank that was measured, and what the files say
+    assert_eq!(
+        lora.detail,
+        "rank 8 in 4 changed matrices: up; layers 0 to 3; left model: lora, rank 8, 4 matrices"
+    );
 }
 
 #[test]

@@ -62,11 +62,14 @@ const A: (&str, [usize; 2]) = ("self_attn.q_proj.lora_A.weight", [2, 16]);
 const B: (&str, [usize; 2]) = ("self_attn.q_proj.lora_B.weight", [16, 2]);
 const GOOD: &str = r#"{"peft_type":"LORA","r":2,"lora_alpha":4}"#;
 
+/// Id, config, tensors and their shapes, rule, words of the message.
+type Row = (&'static str, String, Vec<(&'static str, [usize; 2])>, &'static str, &'static str);
+
 #[test]
 fn adapters_that_do_not_fit_are_refused() {
     let config = |more: &str| format!(r#"{{"peft_type":"LORA","r":2,"lora_alpha":4{more}}}"#);
     let plain = |text: &str| text.to_owned();
-    let rows: Vec<(&str, String, Vec<(&str, [usize; 2])>, &str, &str)> = vec![
+    let rows: Vec<Row> = vec![
         ("AD01", plain("{"), vec![A, B], "AD-CONFIG", "adapter_config.json is not read"),
         ("AD02", plain("[]"), vec![A, B], "AD-CONFIG", "adapter_config.json is not read"),
         ("AD03", plain(r#"{"r":2,"lora_alpha":4}"#), vec![A, B], "AD-CONFIG", "wanted: LORA"),

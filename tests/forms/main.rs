@@ -1,6 +1,7 @@
 //! Stored forms that are decoded while they are read: quantised weights, adapters, and what is written from them.
 
 #[path = "../common/hostile.rs"]
+#[expect(dead_code, reason = "shared with other tests of hostile files")]
 mod hostile;
 
 mod adapters;

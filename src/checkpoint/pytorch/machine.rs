@@ -122,7 +122,7 @@ impl Machine<'_> {
                     self.marks.push(self.stack.len());
                 }
                 b'0' => drop(self.pop()?),
-                b'1' => drop(self.to_mark()?),
+                b'1' => drop(self.down_to_mark()?),
                 b'2' => {
                     let top = self.top()?;
                     self.push_id(top)?;
@@ -190,7 +190,7 @@ impl Machine<'_> {
                 b'}' => self.push(Value::Dict(Vec::new()))?,
                 0x8f => self.push_id(self.inert)?,
                 b't' => {
-                    let items = self.to_mark()?;
+                    let items = self.down_to_mark()?;
                     self.push(Value::Tuple(items))?;
                 }
                 0x85..=0x87 => {
@@ -199,7 +199,7 @@ impl Machine<'_> {
                     self.push(Value::Tuple(items))?;
                 }
                 b'l' => {
-                    let items = self.to_mark()?;
+                    let items = self.down_to_mark()?;
                     self.push(Value::List(items))?;
                 }
                 b'a' => {
@@ -207,13 +207,13 @@ impl Machine<'_> {
                     self.append(vec![item])?;
                 }
                 b'e' => {
-                    let items = self.to_mark()?;
+                    let items = self.down_to_mark()?;
                     self.append(items)?;
                 }
                 // ADDITEMS, FROZENSET: sets hold no weights
-                0x90 => drop(self.to_mark()?),
+                0x90 => drop(self.down_to_mark()?),
                 0x91 => {
-                    self.to_mark()?;
+                    self.down_to_mark()?;
                     self.push_id(self.inert)?;
                 }
                 b's' => {
@@ -221,7 +221,7 @@ impl Machine<'_> {
                     self.set_items(&items)?;
                 }
                 b'u' => {
-                    let items = self.to_mark()?;
+                    let items = self.down_to_mark()?;
                     self.set_items(&items)?;
                 }
                 b'q' => {
@@ -354,7 +354,7 @@ impl Machine<'_> {
 
     fn push(&mut self, value: Value) -> Result<(), Stop> {
         self.bound(self.values.len())?;
-        let id = self.values.len() as Id;
+        let id = Id::try_from(self.values.len()).unwrap_or(Id::MAX);
         self.values.push(value);
         self.push_id(id)
     }
@@ -391,7 +391,7 @@ impl Machine<'_> {
         }
     }
 
-    fn to_mark(&mut self) -> Result<Vec<Id>, Stop> {
+    fn down_to_mark(&mut self) -> Result<Vec<Id>, Stop> {
         let Some(mark) = self.marks.pop() else {
             return Err(self.broken("the end of a list that was never begun").into());
         };

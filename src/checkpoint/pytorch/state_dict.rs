@@ -89,13 +89,16 @@ fn n_tensors(pickled: &Pickled, dict: &[(Id, Id)]) -> usize {
     dict.iter().filter(|(_, value)| matches!(pickled.value(*value), Value::Tensor(_))).count()
 }
 
+/// Name, entries and number of tensors of a dict that holds some.
+type TensorSet<'a> = (&'a str, &'a [(Id, Id)], usize);
+
 /// The entry of a training checkpoint that holds the weights; every other set of tensors is noted.
 fn chosen_entry<'a>(
     pickled: &'a Pickled,
     root: &'a [(Id, Id)],
     notes: &mut Vec<Note>,
 ) -> Result<&'a [(Id, Id)], Error> {
-    let mut sets: Vec<(&str, &[(Id, Id)], usize)> = Vec::new();
+    let mut sets: Vec<TensorSet<'_>> = Vec::new();
     for &(key, value) in root {
         let Value::Dict(entries) = pickled.value(value) else { continue };
         let n = n_tensors(pickled, entries);

@@ -40,7 +40,7 @@ impl Strided {
 
     /// Whole elements from `first` on.
     fn read_elements(&self, first: u64, out: &mut [u8]) -> Result<(), Error> {
-        let size = self.element_bytes as usize;
+        let size = to_usize(self.element_bytes);
         for (block, out) in out.chunks_mut(BLOCK_ELEMENTS * size).enumerate() {
             let first = first + (block * BLOCK_ELEMENTS) as u64;
             let mut places: Vec<(u64, usize)> =
@@ -58,10 +58,10 @@ impl Strided {
                     end += 1;
                 }
                 let n_bytes = (places[end - 1].0 + 1 - begin) * self.element_bytes;
-                scratch.resize(n_bytes as usize, 0);
+                scratch.resize(to_usize(n_bytes), 0);
                 self.file.read_at(self.start + begin * self.element_bytes, &mut scratch)?;
                 for &(place, i) in &places[at..end] {
-                    let from = (place - begin) as usize * size;
+                    let from = to_usize(place - begin) * size;
                     out[i * size..][..size].copy_from_slice(&scratch[from..from + size]);
                 }
                 at = end;
@@ -69,6 +69,11 @@ impl Strided {
         }
         Ok(())
     }
+}
+
+/// Counts of bytes that a caller has a buffer for.
+fn to_usize(n_bytes: u64) -> usize {
+    usize::try_from(n_bytes).unwrap_or(usize::MAX)
 }
 
 impl Source for Strided {
@@ -90,9 +95,9 @@ impl Source for Strided {
             return self.read_elements(first, buffer);
         }
         // a range that cuts an element
-        let mut whole = vec![0; ((end - first) * self.element_bytes) as usize];
+        let mut whole = vec![0; to_usize((end - first) * self.element_bytes)];
         self.read_elements(first, &mut whole)?;
-        let from = (offset - first * self.element_bytes) as usize;
+        let from = to_usize(offset - first * self.element_bytes);
         buffer.copy_from_slice(&whole[from..from + buffer.len()]);
         Ok(())
     }

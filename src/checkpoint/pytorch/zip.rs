@@ -107,6 +107,11 @@ fn u16_at(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..at + 2).map_or(0, |b| u16::from_le_bytes([b[0], b[1]]).into())
 }
 
+/// As [`u16_at`], for lengths of what lies in memory.
+fn length_at(bytes: &[u8], at: usize) -> usize {
+    usize::try_from(u16_at(bytes, at)).unwrap_or(usize::MAX)
+}
+
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
 }
@@ -199,7 +204,7 @@ fn read_directory(
         if rest.len() < CENTRAL_BYTES || u32_at(rest, 0) != CENTRAL {
             return Err(damaged(byte, "an entry of its directory is none").into());
         }
-        let lengths = [28, 30, 32].map(|at| u16_at(rest, at) as usize);
+        let lengths = [28, 30, 32].map(|at| length_at(rest, at));
         let n_bytes = CENTRAL_BYTES + lengths.iter().sum::<usize>();
         if rest.len() < n_bytes {
             return Err(damaged(byte, "an entry of its directory is cut off").into());
@@ -253,7 +258,7 @@ fn wide(sizes: &mut [u64], mut extra: &[u8]) -> Option<()> {
         return Some(());
     }
     while extra.len() >= 4 {
-        let (id, n_bytes) = (u16_at(extra, 0), u16_at(extra, 2) as usize);
+        let (id, n_bytes) = (u16_at(extra, 0), length_at(extra, 2));
         let field = extra.get(4..4 + n_bytes)?;
         if id == 1 {
             for (i, size) in missing.iter_mut().enumerate() {
@@ -288,7 +293,7 @@ fn data_start(file: &dyn Source, directory: &Directory, name: &str, entry: &Entr
     }
     let mut header = vec![0; LOCAL_BYTES + name.len()];
     file.read_at(entry.header_at, &mut header)?;
-    if u32_at(&header, 0) != LOCAL || u16_at(&header, 8) != 0 || u16_at(&header, 26) as usize != name.len() {
+    if u32_at(&header, 0) != LOCAL || u16_at(&header, 8) != 0 || length_at(&header, 26) != name.len() {
         return Err(mismatch("has another header than the directory says").into());
     }
     if &header[LOCAL_BYTES..] != name.as_bytes() {
