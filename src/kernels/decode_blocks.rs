@@ -1,4 +1,4 @@
-//! Blocks of GGUF become f32. [n_blocks × bytes of a block] → [n_elements].
+//! Blocks of GGUF become f32. `[n_blocks × bytes of a block]` → `[n_elements]`.
 //!
 //! Bit for bit what the format's reference gives on every device, NaN for NaN; it does not say what the numbers mean.
 

@@ -1,6 +1,6 @@
 //! Eighteen ways to change a checkpoint while its weights stay its own: what a disguise, a conversion or a derivation does.
 //!
-//! A model in memory, seeded, in f64; [`apply`] one [`Variant`] and [`write`] the folder.
+//! A model in memory, seeded, in f64; [`apply`] one [`Variant`] and [`write()`] the folder.
 
 mod container;
 mod dense;
