@@ -69,7 +69,7 @@ def main():
         assert findings(f"s3://{BUCKET}/zoo/a/{weights}", str(models["b"])) == local
         for reference, code in [
             (f"s3://{BUCKET}/none", "NET-MISSING"),
-            ("s3://no-such-bucket/a", "NET-MISSING"),
+            ("s3://no-such-bucket/a", "NET-STATUS"),
             (f"s3://{BUCKET}/zoo/a/none.safetensors", "NET-MISSING"),
         ]:
             done = run("compare", reference, str(models["b"]))
