@@ -13,7 +13,7 @@ const EXAMPLES: &str = "\
 Examples:
   cognate compare zoo/base zoo/finetune          two folders, a report on the terminal
   cognate compare a.safetensors b.safetensors --format json
-  cognate inspect org/name                       a model of the local Hub cache
+  cognate inspect org/name                       a model of the Hub, from the local cache where it is there
   cognate devices";
 
 const COMPARE_EXAMPLES: &str = "\
@@ -183,7 +183,7 @@ impl Verb {
 /// `cognate compare`.
 #[derive(Debug, Args)]
 pub(super) struct Compare {
-    /// Folder, .safetensors file, index.json, or org/name[@revision] of the local Hub cache
+    /// Folder, file of weights, index.json, org/name[@revision] or an address (docs/formats.md)
     #[arg(value_name = "A", required_unless_present = "pairs")]
     pub(super) left: Option<String>,
     /// The other model; without it --parents weighs parents of A
@@ -432,7 +432,7 @@ impl Reading {
 /// `cognate inspect`.
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
-    /// Folder, .safetensors file, index.json, or org/name[@revision] of the local Hub cache
+    /// Folder, file of weights, index.json, org/name[@revision] or an address (docs/formats.md)
     pub(super) model: String,
     /// Form of the result
     #[arg(long, default_value = "table", env = "COGNATE_FORMAT", hide_env_values = true)]
@@ -450,7 +450,7 @@ pub(super) struct Inspect {
 /// `cognate convert-weights`.
 #[derive(Debug, Args)]
 pub(super) struct ConvertWeights {
-    /// Folder, file, index, adapter folder, or org/name[@revision] of the local Hub cache
+    /// Folder, file of weights, index.json, adapter folder, org/name[@revision] or an address (docs/formats.md)
     pub(super) model: String,
     /// The file to write, whole or not at all
     #[arg(value_name = "OUT.safetensors")]
