@@ -3,11 +3,12 @@
 usage: python scripts/backends_agree.py BINARY ZOO [--pairs N] [--gpu NAME] [-- extra arguments of compare]
 e.g.   python scripts/backends_agree.py target/release/cognate zoo --pairs 30
 
-Runs `compare X Y --format json` twice per pair, with `--backend cpu` and with `--gpu NAME` (default llvmpipe, Mesa's
-software Vulkan), and compares exit codes and every field of the two documents but `throughput`. What the schema
-(`cognate schema`) calls exact must be equal. Its bounded numbers, those with x-decimals, are rounded to so many decimals;
-a value next to a rounding edge falls on either side of it, so one unit of the last decimal is within the bound. Prints
-each difference, then counts; exits 1 if there is one beyond the bounds.
+Runs `compare --pairs` twice over all pairs, side by side, with `--backend cpu` and with `--gpu NAME` (default llvmpipe,
+Mesa's software Vulkan), and compares exit codes and every field of each pair's two documents but `throughput`. One process
+a backend: an adapter proves and times its kernels at every start. What the schema (`cognate schema`) calls exact must be
+equal. Its bounded numbers, those with x-decimals, are rounded to so many decimals; a value next to a rounding edge falls
+on either side of it, so one unit of the last decimal is within the bound. Prints each difference, then counts; exits 1 if
+there is one beyond the bounds.
 
 needs: Python 3.9, nothing else.
 """
@@ -17,7 +18,7 @@ import itertools
 import json
 import subprocess
 import sys
-import time
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -39,18 +40,14 @@ def evenly_spaced(items, n):
     return [items[i * (len(items) - 1) // (n - 1)] for i in range(n)]
 
 
-def compare(binary, left, right, arguments):
-    """One run: (exit code, document or None, last line of stderr, seconds)."""
-    command = [binary, "compare", str(left), str(right), "--format", "json", *arguments]
-    start_s = time.perf_counter()
-    run = subprocess.run(command, capture_output=True, text=True)
-    elapsed_s = time.perf_counter() - start_s
-    try:
-        document = json.loads(run.stdout)
-    except json.JSONDecodeError:
-        document = None
-    stderr_lines = run.stderr.strip().splitlines()
-    return run.returncode, document, stderr_lines[-1] if stderr_lines else "", elapsed_s
+def start(binary, pairs_file, arguments):
+    """A run over all pairs; its standard output is a document a line, in the order of the file."""
+    command = [binary, "compare", "--pairs", pairs_file, "--format", "jsonl", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+
+def error_of(document):
+    return (document or {}).get("error", {}).get("message", "no report")
 
 
 def alternatives(root, schema):
@@ -129,23 +126,33 @@ def main():
     if not pairs:
         sys.exit(f"{args.zoo} holds fewer than two models")
     schema = json.loads(subprocess.run([args.binary, "schema"], capture_output=True, text=True, check=True).stdout)
-    counts, cpu_s, gpu_s, adapters, n_fields, n_edges = Counter(), 0.0, 0.0, set(), 0, 0
-    for left, right in pairs:
+    counts, adapters, n_fields, n_edges = Counter(), set(), 0, 0
+    seconds = [0.0, 0.0]
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as pairs_file:
+        pairs_file.writelines(json.dumps([str(left), str(right)]) + "\n" for left, right in pairs)
+        pairs_file.flush()
+        on_cpu = start(args.binary, pairs_file.name, ["--backend", "cpu", *extra])
+        on_gpu = start(args.binary, pairs_file.name, ["--gpu", args.gpu, *extra])
+        read = list(itertools.zip_longest(on_cpu.stdout, on_gpu.stdout))
+        cpu_code, gpu_code = on_cpu.wait(), on_gpu.wait()
+    if cpu_code != gpu_code:
+        counts["exit code"] += 1
+        print(f"exit {cpu_code} on the CPU, {gpu_code} on {args.gpu}", flush=True)
+    if len(read) != len(pairs):
+        counts["line missing"] += 1
+        n_cpu, n_gpu = (sum(lines[side] is not None for lines in read) for side in (0, 1))
+        print(f"of {len(pairs)} pairs {n_cpu} results on the CPU, {n_gpu} on {args.gpu}", flush=True)
+    for (left, right), lines in zip(pairs, read):
         title = f"{left.name} ~ {right.name}"
-        cpu_code, cpu, cpu_message, elapsed_s = compare(args.binary, left, right, ["--backend", "cpu", *extra])
-        cpu_s += elapsed_s
-        gpu_code, gpu, gpu_message, elapsed_s = compare(args.binary, left, right, ["--gpu", args.gpu, *extra])
-        gpu_s += elapsed_s
-        if cpu_code != gpu_code:
-            counts["exit code"] += 1
-            print(f"{title}: exit {cpu_code} on the CPU, {gpu_code} on {args.gpu}: {cpu_message} | {gpu_message}", flush=True)
-        if cpu is None or gpu is None or "throughput" not in cpu or "throughput" not in gpu:
+        cpu, gpu = (json.loads(line) if line else None for line in lines)
+        if not all(document and "throughput" in document for document in (cpu, gpu)):
             counts["no report"] += 1
-            print(f"{title}: no report: CPU exit {cpu_code} {cpu_message} | {args.gpu} exit {gpu_code} {gpu_message}", flush=True)
+            print(f"{title}: no report: CPU {error_of(cpu)} | {args.gpu} {error_of(gpu)}", flush=True)
             continue
         if gpu["throughput"]["backend"] != "gpu" or cpu["throughput"]["backend"] != "cpu":
             counts["wrong backend"] += 1
             print(f"{title}: ran on {cpu['throughput']['backend']} and {gpu['throughput']['backend']}", flush=True)
+        seconds = [total + document["throughput"]["seconds"] for total, document in zip(seconds, (cpu, gpu))]
         adapters.add(gpu["throughput"]["device"])
         n_fields += sum(1 for _ in leaves(cpu))
         found = []
@@ -160,8 +167,8 @@ def main():
 
     n_wrong = sum(counts.values())
     print(
-        f"{len(pairs)} pairs on cpu ({cpu_s / len(pairs):.2f} s each) and {', '.join(sorted(adapters)) or args.gpu} "
-        f"({gpu_s / len(pairs):.2f} s each): " + (", ".join(f"{n} × {what}" for what, n in counts.items() if n) or "every field agrees")
+        f"{len(pairs)} pairs on cpu ({seconds[0] / len(pairs):.2f} s each) and {', '.join(sorted(adapters)) or args.gpu} "
+        f"({seconds[1] / len(pairs):.2f} s each): " + (", ".join(f"{n} × {what}" for what, n in counts.items() if n) or "every field agrees")
         + f"; {n_edges} of {n_fields} fields one unit of the last decimal apart"
     )
     sys.exit(1 if n_wrong else 0)

@@ -341,7 +341,7 @@ class Plan:
     name: str
     family: str
     kind: Kind
-    relation: str  # root | distilled | fine-tune | long | lora | merge | int4 | disguised
+    relation: str  # root | distilled | same-start | fine-tune | long | lora | merge | int4 | disguised
     parents: list
     data: str
     seed: int
@@ -384,6 +384,13 @@ def plans():
                 same = [p.name for p in made if p.kind == kind and p.relation == "root" and p.name != parent]
                 donors = [parent, same[(n + j + 17) % len(same)]]
             made.append(Plan(f"{parent}-{relation}{j}", parent, kind, relation, donors, "network", 4000 + 10 * n + j, hard, share))
+    # the same random start, trained apart, in another order or on the other text, a third, once or three times as long: an
+    # initialisation is shared and no training
+    starts = [f"llama-{i:02}" for i in range(40, 46)] + [f"{kind}-02" for kind in KINDS if kind != "llama"]
+    root_of = {plan.name: plan for plan in made}
+    for n, start in enumerate(starts):
+        root, length, data = root_of[start], [1, 1 / 3, 3][n % 3], ["network", "general"][n % 2]
+        made.append(Plan(f"{start}-same-start", start, root.kind, "same-start", [], data, root.seed, hard=True, amount=length))
     return made
 
 
@@ -391,6 +398,8 @@ def derive(plan, stored, corpora, n_steps):
     kind, corpus = plan.kind, corpora[plan.data]
     if plan.relation == "root":
         return train(kind, random_weights(kind, plan.seed), corpus, n_steps, 4e-3, plan.seed)
+    if plan.relation == "same-start":
+        return train(kind, random_weights(kind, plan.seed), corpus, max(1, int(n_steps * plan.amount)), 4e-3, plan.seed + 1)
     if plan.relation == "distilled":
         teacher = {n: t.float() for n, t in stored(f"llama-{int(plan.amount):02}").items()}
         return train(kind, random_weights(kind, plan.seed), corpus, n_steps, 4e-3, plan.seed, teacher)
@@ -482,6 +491,8 @@ def main():
                 "config": f"{zlib.crc32(json.dumps(asdict(plan.kind)).encode()):08x}", "data": plan.data, "hard": plan.hard,
                 "loss": round(held_out_loss(plan.kind, weights, corpora[plan.data]), 4), "unigram_loss": round(unigram[plan.data], 4),
             }
+            if plan.relation == "same-start":
+                facts["origin"] = plan.family
             if plan.relation == "merge":
                 facts["shares"] = [plan.amount, 1 - plan.amount]
             make_zoo.write_json(folder / "facts.json", facts)

@@ -130,6 +130,12 @@ fn json_is_valid_whatever_happens() {
         assert_eq!(failed["error"]["exit_code"], exit_code, "{failed}");
         assert_eq!(code(&output), exit_code);
         assert!(failed["error"]["message"].as_str().is_some_and(|message| !message.is_empty()));
+        let in_a_line: Vec<&str> = arguments
+            .iter()
+            .map(|word| if word.contains("json") { "--format=jsonl" } else { word })
+            .collect();
+        let in_a_line: Vec<&str> = in_a_line.into_iter().filter(|word| *word != "--format").collect();
+        assert_eq!(stdout(&cognate(folder.path(), &in_a_line)).lines().count(), 1, "{in_a_line:?}");
     }
 }
 

@@ -53,10 +53,9 @@ fn run(words: &[OsString]) -> u8 {
     let screen = Screen::detect(&cli.common);
     let outcome = panics::caught(|| dispatch(&cli, &screen));
     outcome.unwrap_or_else(|failure| {
-        if wants_json(words) {
+        if let Some(text) = as_json(words, &ErrorDocument::new(cli.verb.schema_version(), &failure)) {
             // nothing better can be done when this cannot be written either
-            let _ = Sink::stdout()
-                .write(&json::document(&ErrorDocument::new(cli.verb.schema_version(), &failure)));
+            let _ = Sink::stdout().write(&text);
         }
         screen.complain(&failure);
         failure.exit_code
@@ -91,25 +90,31 @@ fn usage(error: &clap::Error, words: &[OsString]) -> u8 {
     if !error.use_stderr() {
         return exit::OK;
     }
-    if wants_json(words) {
-        let message = error.to_string();
-        let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let failure = failure::usage(message);
+    let message = error.to_string();
+    let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let failure = failure::usage(message);
+    if let Some(text) = as_json(words, &ErrorDocument::new(COMPARE_VERSION, &failure)) {
         // as above
-        let _ = Sink::stdout().write(&json::document(&ErrorDocument::new(COMPARE_VERSION, &failure)));
+        let _ = Sink::stdout().write(&text);
     }
     exit::USAGE
 }
 
-/// Whether the command line asks for JSON, without relying on the rest of it being well formed.
-fn wants_json(words: &[OsString]) -> bool {
-    let is_json = |word: &str| word == "json" || word == "jsonl";
+/// The document in the JSON form that the command line asks for, one line for `jsonl`; None if it asks for none. Does not
+/// rely on the rest of the command line being well formed.
+fn as_json(words: &[OsString], error: &ErrorDocument<'_>) -> Option<String> {
+    let written = |word: &str| match word {
+        "json" => Some(json::document(error)),
+        "jsonl" => Some(json::line(error)),
+        _ => None,
+    };
     let mut previous = "";
     for word in words.iter().filter_map(|word| word.to_str()) {
-        if previous == "--format" && is_json(word) || word.strip_prefix("--format=").is_some_and(is_json) {
-            return true;
+        let format = if previous == "--format" { Some(word) } else { word.strip_prefix("--format=") };
+        if let Some(text) = format.and_then(written) {
+            return Some(text);
         }
         previous = word;
     }
-    std::env::var("COGNATE_FORMAT").is_ok_and(|word| is_json(&word))
+    std::env::var("COGNATE_FORMAT").ok().as_deref().and_then(written)
 }

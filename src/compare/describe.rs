@@ -15,7 +15,7 @@ use crate::measure::plain;
 use crate::reductions::PairMoments;
 use crate::roles::Component;
 use crate::verdict::Architecture;
-use crate::verdict::weights::{Decision, Facts, SHARED_ANSWERS, SHARED_SPAN, SHARED_TRAINING};
+use crate::verdict::weights::{Decision, Facts, SHARED_ANSWERS, SHARED_SPAN};
 
 /// All that the stages found.
 pub(super) struct Findings<'a> {
@@ -493,7 +493,7 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
             "{} gain and bias vectors, which start as constants, have a median centred cosine of {:.2}",
             constants.n_vectors, constants.median_cosine
         );
-        let is_for = constants.median_cosine >= SHARED_TRAINING;
+        let is_for = constants.are_alike();
         add(
             constants.median_cosine.abs(),
             "trained-constants",
@@ -503,6 +503,15 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
             is_for,
             says,
         );
+    }
+    if let Some(slope) = facts.common_slope.filter(|slope| slope.share > 0.0 && slope.p_spread <= 0.5) {
+        let is_for = slope.is_one();
+        let says = format!(
+            "matrices in place have slopes of {:.3} ± {:.3} on the other model's; that they vary by a tenth of it, as after a shared \
+             initialisation, has p {:.1e}",
+            slope.share, slope.standard_error, slope.p_spread
+        );
+        add(if is_for { 100.0 } else { 0.1 }, "common-slope", "all", slope.share, 0.0, is_for, says);
     }
     if let Some(cosine) = facts.median_cosine {
         let says = format!("median cosine of paired matrices {cosine:.3} (a size, not a test)");

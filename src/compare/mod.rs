@@ -26,7 +26,7 @@ use crate::stream::ReadMeter;
 use crate::{evidence, verdict};
 
 /// Version of the statistics and of the decision rule; printed in every report.
-pub const METHOD_VERSION: &str = "1";
+pub const METHOD_VERSION: &str = "2";
 
 /// How deep to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,7 +248,8 @@ pub fn compare(
         agreements: &agreements,
         probes: &probes,
         token_span,
-        constants: plain.trained_constants(&pair, &alignment),
+        constants: plain.trained_constants(&pair, &alignment, &combined),
+        common_slope: plain.common_slope(&pair, &alignment, &combined),
         median_cosine: plain.median_cosine(&pair, &alignment),
         is_unknown_graph: traced.is_unknown_graph(),
         is_delta_pair,

@@ -3,6 +3,7 @@
 pub mod agreement;
 pub mod blocks;
 mod cholesky;
+pub mod common_slope;
 pub mod constants;
 pub mod delta;
 pub mod families;

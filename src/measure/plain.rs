@@ -49,6 +49,22 @@ pub fn plain(moments: &PairMoments) -> Plain {
     }
 }
 
+/// Least-squares slope of b on a with an intercept, and its standard error; None where a does not vary or elements are not
+/// finite.
+#[must_use]
+pub fn slope(moments: &PairMoments) -> Option<(f64, f64)> {
+    if moments.n_non_finite_a + moments.n_non_finite_b > 0 || moments.n_elements < 3 {
+        return None;
+    }
+    let picture = plain(moments);
+    let (slope, cosine) = (picture.slope?, picture.centred_cosine.unwrap_or(0.0));
+    let n = moments.n_elements as f64;
+    let spread = |squares: f64, sum: f64| (squares - sum * sum / n).max(0.0);
+    let (spread_a, spread_b) = (spread(moments.sum_aa, moments.sum_a), spread(moments.sum_bb, moments.sum_b));
+    let unexplained = (1.0 - cosine * cosine) * spread_b;
+    Some((slope, (unexplained / spread_a / (n - 2.0)).sqrt()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,4 +10,4 @@ pub use combine::{fisher_ln_p, order_statistic_ln_p, spread_ln_p};
 pub use kolmogorov::{OneSidedKs, one_sided_ks};
 pub use proportion::clopper_pearson_upper;
 pub use rng::Rng;
-pub use tails::{digamma, ln_chi_square_even_sf, ln_f_sf, ln_normal_sf, median};
+pub use tails::{chi_square_cdf, digamma, ln_chi_square_even_sf, ln_f_sf, ln_normal_sf, median};

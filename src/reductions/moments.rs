@@ -48,4 +48,18 @@ impl PairMoments {
         self.sum_squared_diff += other.sum_squared_diff;
         self.max_abs_diff = self.max_abs_diff.max(other.max_abs_diff);
     }
+
+    /// The same sums with a and b changing places.
+    #[must_use]
+    pub fn swapped(&self) -> PairMoments {
+        PairMoments {
+            n_non_finite_a: self.n_non_finite_b,
+            n_non_finite_b: self.n_non_finite_a,
+            sum_a: self.sum_b,
+            sum_b: self.sum_a,
+            sum_aa: self.sum_bb,
+            sum_bb: self.sum_aa,
+            ..*self
+        }
+    }
 }

@@ -4,6 +4,7 @@ use crate::align::Side;
 use crate::canonical::Group;
 use crate::evidence::{ALPHA, FamilyResult, SPREAD_ALPHA, TraceEvidence, agrees};
 use crate::measure::agreement::Agreement;
+use crate::measure::common_slope::CommonSlope;
 use crate::measure::constants::TrainedConstants;
 use crate::measure::lattice::GridFit;
 
@@ -89,6 +90,8 @@ pub struct Facts<'a> {
     pub token_span: Option<f64>,
     /// Gains and biases.
     pub constants: Option<TrainedConstants>,
+    /// Slopes of matrices in place, gains and biases.
+    pub common_slope: Option<CommonSlope>,
     /// Median cosine of paired matrices outside the token tables.
     pub median_cosine: Option<f64>,
     /// The graph is unknown: there are no layers and no token probes.
@@ -112,12 +115,8 @@ pub struct Decision {
     pub direction: Direction,
 }
 
-/// Median centred cosine of gains and biases below which only an initialisation is shared: published nets trained from
-/// one seed .01 to .03, fine-tunes .94 to 1.00; transformers of one seed .07 to .17.
-pub const SHARED_TRAINING: f64 = 0.25;
-
-/// Mean share of units that answer alike from which on training is shared: a shared initialisation .1 to 36 % (the most
-/// against an eighth of a training run), shared training 82 % and more (docs/methods.md#probes).
+/// Mean share of units that answer alike from which on training is shared: a shared initialisation .1 to 60 % (the most
+/// against a third of a training run), shared training 61 % and more (the least against an early checkpoint; docs/methods.md#probes).
 pub const SHARED_ANSWERS: f64 = 0.6;
 
 /// Median matrix cosine above which two models are near each other whatever else holds; a shared initialisation alone
@@ -392,8 +391,22 @@ fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
         );
         return (true, says, Some("probes"));
     }
+    if let Some(slope) = facts.common_slope.filter(CommonSlope::is_one) {
+        let side = match slope.parent {
+            Side::Left => "left",
+            Side::Right => "right",
+        };
+        let says = format!(
+            "all {} matrices in place hold one share of the {side} model, {:.3} ± {:.3}{}: training is shared, as in a merge",
+            slope.n_matrices,
+            slope.share,
+            slope.standard_error,
+            if slope.constants.is_some() { ", gains and biases too" } else { "" }
+        );
+        return (true, says, Some("common-slope"));
+    }
     let constants = facts.constants;
-    if let Some(constants) = constants.filter(|constants| constants.median_cosine >= SHARED_TRAINING) {
+    if let Some(constants) = constants.filter(TrainedConstants::are_alike) {
         let says = format!(
             "gains and biases, which start as constants, moved alike (median centred cosine {:.2} over {} vectors): training is \
              shared, not only an initialisation",
@@ -401,19 +414,24 @@ fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
         );
         return (true, says, Some("trained-constants"));
     }
+    let or_a_merge = if facts.common_slope.is_some_and(|slope| slope.may_be_one()) {
+        ", or a small share in a merge, which tensors of this size cannot tell apart,"
+    } else {
+        ""
+    };
     match (answers, constants) {
         (Some(share), _) => {
             let says = format!(
-                "only {:.1} % of the MLP units answer the shared tokens alike: a shared initialisation explains what the matrices \
-                 have in common; descent not excluded",
+                "only {:.1} % of the MLP units answer the shared tokens alike: a shared initialisation{or_a_merge} explains what \
+                 the matrices have in common; descent not excluded",
                 100.0 * share
             );
             (false, says, Some("probes"))
         }
         (None, Some(constants)) => {
             let says = format!(
-                "gains and biases, which start as constants, are not alike (median centred cosine {:.2} over {} vectors): a \
-                 shared initialisation explains the matrices; descent not excluded",
+                "gains and biases, which start as constants, are not as alike as the matrices (median centred cosine {:.2} over {} \
+                 vectors): a shared initialisation{or_a_merge} explains the matrices; descent not excluded",
                 constants.median_cosine, constants.n_vectors
             );
             (false, says, Some("trained-constants"))

@@ -59,7 +59,7 @@ pub(crate) fn renamed_fine_tune() -> Comparison {
         measures: Measures::default(),
         tool: Tool {
             version: "0.1.0".to_owned(),
-            method_version: "1".to_owned(),
+            method_version: "2".to_owned(),
             map_version: "1-provisional".to_owned(),
             seed: 0,
             effort: "standard".to_owned(),

@@ -1,11 +1,14 @@
 //! S0 and S1: element sums of every pair, and what they add up to.
 
 use super::TraceStage;
+use super::deltas::is_in_place;
 use crate::align::Alignment;
-use crate::canonical::Group;
+use crate::canonical::{CanonicalPart, Group};
 use crate::compare::clock::Clock;
 use crate::compare::{Effort, Error, Options, Pair, Progress, Side, Statistic};
+use crate::evidence::TraceEvidence;
 use crate::kernels::Backend;
+use crate::measure::common_slope::{CommonSlope, common_slope};
 use crate::measure::constants::{TrainedConstants, trained_constants};
 use crate::measure::plain;
 use crate::numerics::median;
@@ -125,21 +128,31 @@ impl PlainStage {
         &self,
         pair: &Pair<'_>,
         alignment: &Alignment,
+        trace: &TraceEvidence,
     ) -> Option<TrainedConstants> {
-        let vectors: Vec<(u64, Option<f64>)> = alignment
-            .pairs
-            .iter()
-            .enumerate()
-            .filter(|(_, paired)| {
-                let part = pair.part(Side::Right, paired.right);
-                part.n_dimensions == 1 && !pair.name(Side::Right, part).contains("running_")
-            })
-            .filter_map(|(idx, _)| {
-                let picture = self.picture(idx)?;
-                Some((picture.n_elements, picture.centred_cosine))
-            })
-            .collect();
-        trained_constants(&vectors)
+        let (biases, gains): (Vec<usize>, Vec<usize>) = constants(pair, alignment)
+            .partition(|idx| is_bias(pair, pair.part(Side::Right, alignment.pairs[*idx].right)));
+        let read = |vectors: Vec<usize>| -> Vec<(u64, Option<f64>)> {
+            let pictures = vectors.into_iter().filter_map(|idx| self.picture(idx));
+            pictures.map(|picture| (picture.n_elements, picture.centred_cosine)).collect()
+        };
+        let in_place = matrices_in_place(pair, alignment, trace);
+        let of_matrices: Vec<f64> = in_place.filter_map(|idx| self.picture(idx)?.centred_cosine).collect();
+        trained_constants(&read(gains), &read(biases), &of_matrices)
+    }
+
+    /// Slopes of the matrices whose units kept their place, and of gains and biases.
+    pub(in crate::compare) fn common_slope(
+        &self,
+        pair: &Pair<'_>,
+        alignment: &Alignment,
+        trace: &TraceEvidence,
+    ) -> Option<CommonSlope> {
+        let matrices: Vec<PairMoments> =
+            matrices_in_place(pair, alignment, trace).filter_map(|idx| self.moments[idx]).collect();
+        let constants: Vec<PairMoments> =
+            constants(pair, alignment).filter_map(|idx| self.moments[idx]).collect();
+        common_slope(&matrices, &constants)
     }
 
     /// Median cosine of matrices outside the token tables.
@@ -154,15 +167,38 @@ impl PlainStage {
     }
 
     fn matrix_cosines(&self, pair: &Pair<'_>, alignment: &Alignment) -> Vec<f64> {
-        alignment
-            .pairs
-            .iter()
-            .enumerate()
-            .filter(|(_, paired)| {
-                let part = pair.part(Side::Right, paired.right);
-                part.stored.view.n_rows > 1 && part.n_dimensions > 1 && paired.group != Group::Embeddings
-            })
-            .filter_map(|(idx, _)| self.picture(idx)?.cosine)
-            .collect()
+        matrices(pair, alignment).filter_map(|idx| self.picture(idx)?.cosine).collect()
     }
+}
+
+/// Pairs of vectors that start as constants: one-dimensional weights, no statistics of data.
+fn constants<'a>(pair: &'a Pair<'_>, alignment: &'a Alignment) -> impl Iterator<Item = usize> + 'a {
+    (0..alignment.pairs.len()).filter(|&idx| {
+        let part = pair.part(Side::Right, alignment.pairs[idx].right);
+        part.n_dimensions == 1 && !pair.name(Side::Right, part).contains("running_")
+    })
+}
+
+/// By role, or by name where there is none.
+fn is_bias(pair: &Pair<'_>, part: &CanonicalPart) -> bool {
+    let name = pair.name(Side::Right, part);
+    part.role.map_or(name.ends_with("bias") || name.ends_with("beta"), |role| role.is_bias)
+}
+
+/// Pairs of matrices whose units kept their place.
+fn matrices_in_place<'a>(
+    pair: &'a Pair<'_>,
+    alignment: &'a Alignment,
+    trace: &'a TraceEvidence,
+) -> impl Iterator<Item = usize> + 'a {
+    matrices(pair, alignment).filter(|idx| is_in_place(trace, alignment.pairs[*idx].group))
+}
+
+/// Pairs of matrices outside the token tables.
+fn matrices<'a>(pair: &'a Pair<'_>, alignment: &'a Alignment) -> impl Iterator<Item = usize> + 'a {
+    (0..alignment.pairs.len()).filter(|&idx| {
+        let paired = &alignment.pairs[idx];
+        let part = pair.part(Side::Right, paired.right);
+        part.stored.view.n_rows > 1 && part.n_dimensions > 1 && paired.group != Group::Embeddings
+    })
 }
