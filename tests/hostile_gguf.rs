@@ -526,3 +526,83 @@ proptest::proptest! {
         }
     }
 }
+
+const DIGEST: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// A store of Ollama with one blob, which holds `legal()`, and these manifests.
+fn store(manifests: &[(&str, &str)]) -> Folder {
+    let folder = Folder::new();
+    folder.write(&format!("blobs/{}", DIGEST.replace(':', "-")), legal().bytes());
+    for (name, text) in manifests {
+        folder.write(&format!("manifests/{name}"), text);
+    }
+    folder
+}
+
+fn manifest(media_type: &str, digest: &str, size: usize) -> String {
+    format!(
+        r#"{{"schemaVersion": 2, "layers": [{{"mediaType": "application/vnd.ollama.image.license", "digest": "sha256:0", "size": 1}},
+            {{"mediaType": "application/vnd.ollama.image.{media_type}", "digest": "{digest}", "size": {size}}}]}}"#
+    )
+}
+
+#[test]
+fn a_store_of_ollama_gives_the_model_that_is_named() {
+    let legal_manifest = manifest("model", DIGEST, legal().bytes().len());
+    let main = "registry.ollama.ai/library/llama3/latest";
+    let one = store(&[(main, &legal_manifest)]);
+    check("OL1", one.path(), Accepted(1));
+    check("OL2", &one.at(&format!("manifests/{main}")), Accepted(1));
+    let several = store(&[
+        (main, &legal_manifest),
+        ("registry.ollama.ai/library/llama3/8b", &legal_manifest),
+        ("registry.ollama.ai/someone/tuned/latest", &legal_manifest),
+        ("example.org/someone/other/v1", &legal_manifest),
+    ]);
+    let listed = "example.org/someone/other:v1, llama3:8b, llama3:latest, someone/tuned:latest";
+    check("OL3", several.path(), Refused("DIR-AMBIGUOUS", listed));
+    for (id, name, want) in [
+        ("OL4", "llama3", Accepted(1)),
+        ("OL5", "llama3:8b", Accepted(1)),
+        ("OL6", "someone/tuned", Accepted(1)),
+        ("OL7", "example.org/someone/other:v1", Accepted(1)),
+        ("OL8", "llama3:70b", Refused("OL-MODEL", "llama3:latest")),
+        ("OL9", "../../../blobs", Refused("OL-MODEL", "holds no model")),
+        ("OL10", "a/b/c/d/e", Refused("OL-MODEL", "holds no model")),
+        ("OL11", "", Refused("OL-MODEL", "holds no model")),
+    ] {
+        check(id, Path::new(&format!("{}:{name}", several.path().display())), want);
+    }
+}
+
+#[test]
+fn a_broken_store_of_ollama_is_refused_for_what_is_broken() {
+    let size = legal().bytes().len();
+    let other = DIGEST.replace('0', "1");
+    let twice = manifest("model", DIGEST, size)
+        .replace("image.license\", \"digest\": \"sha256:0\"", "image.model\", \"digest\": \"sha256:0\"");
+    for (id, text, want) in [
+        ("OL20", "{".to_owned(), Refused("OL-MANIFEST", "no manifest of Ollama")),
+        ("OL21", "[]".to_owned(), Refused("OL-MANIFEST", "no manifest of Ollama")),
+        ("OL22", r#"{"layers": "none"}"#.to_owned(), Refused("OL-MANIFEST", "no manifest of Ollama")),
+        ("OL23", "[".repeat(100_000), Refused("OL-MANIFEST", "no manifest of Ollama")),
+        ("OL24", " ".repeat((1 << 20) + 1), Refused("OL-MANIFEST", "1,048,577")),
+        ("OL25", r#"{"layers": []}"#.to_owned(), Refused("OL-LAYERS", "no layer of weights")),
+        ("OL26", manifest("adapter", DIGEST, size), Refused("OL-LAYERS", "1 layers of adapters alone")),
+        ("OL27", twice, Refused("OL-LAYERS", "2 layers of weights")),
+        (
+            "OL28",
+            manifest("model", "sha256:../../../../etc/passwd", size),
+            Refused("OL-DIGEST", "64 hexadecimal"),
+        ),
+        ("OL29", manifest("model", &DIGEST[..70], size), Refused("OL-DIGEST", "64 hexadecimal")),
+        ("OL30", manifest("model", &other, size), Refused("OL-BLOB", "not in the store")),
+        ("OL31", manifest("model", DIGEST, size + 1), Refused("OL-SIZE", "unfinished")),
+        ("OL32", manifest("model", DIGEST, usize::MAX), Refused("OL-SIZE", "unfinished")),
+    ] {
+        let folder = store(&[("registry.ollama.ai/library/m/latest", &text)]);
+        check(id, folder.path(), want);
+    }
+    let empty = store(&[("registry.ollama.ai/library/not-a-tag", "")]);
+    check("OL33", empty.path(), Refused("OL-EMPTY", "ollama pull"));
+}

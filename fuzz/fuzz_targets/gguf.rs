@@ -38,14 +38,5 @@ impl Source for Bytes {
 fuzz_target!(|data: &[u8]| {
     let file: Arc<dyn Source> = Arc::new(Bytes(data.to_vec()));
     let Ok(checkpoint) = open_gguf(vec![file], &Limits::default()) else { return };
-    for tensor in &checkpoint.tensors {
-        let (elements, offset) = checkpoint.elements_of(tensor);
-        let width = tensor.dtype.size_bytes().unwrap_or(1) as u64;
-        // the first and the last elements of every tensor, decoded
-        let n_bytes = (tensor.n_elements() * width).min(1 << 16);
-        let mut buffer = vec![0; n_bytes as usize];
-        let last = tensor.n_elements() * width - n_bytes;
-        assert!(elements.read_at(offset, &mut buffer).is_ok());
-        assert!(elements.read_at(offset + last, &mut buffer).is_ok());
-    }
+    cognate_fuzz::read(&checkpoint);
 });

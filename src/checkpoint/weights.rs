@@ -24,7 +24,12 @@ pub(super) fn admit(file: &Arc<dyn Source>, limits: &Limits) -> Result<Admitted,
     let container = Container::of(&start[..n_bytes]).filter(|_| !file.name().ends_with(".safetensors"));
     let (format, (entries, notes)) = match container {
         Some(container) => ("pytorch", pytorch::admit(file, container, limits)?),
-        None => ("safetensors", safetensors::admit(file.as_ref(), limits)?),
+        None => {
+            if !file.name().ends_with(".safetensors") {
+                safetensors::is_like_one(file.as_ref())?;
+            }
+            ("safetensors", safetensors::admit(file.as_ref(), limits)?)
+        }
     };
     Ok(Admitted { format, entries, notes })
 }

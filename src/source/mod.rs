@@ -13,6 +13,7 @@ mod http_file;
 mod hub;
 mod hub_store;
 mod local;
+mod ollama;
 mod place;
 mod ranged;
 mod reference;

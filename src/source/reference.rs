@@ -7,7 +7,7 @@ use super::fault::{shown, shown_path};
 use super::hub::{self, HubCache, ModelId, Snapshot};
 use super::url::Url;
 use super::{Access, Boundary, Error, Fault, Found, Links, LocalFile, LocalFolder, Network, Place};
-use super::{remote_hub, web};
+use super::{ollama, remote_hub, web};
 
 /// Finds what a reference means: an existing path wins over a model id, the local cache over the Hub. No connection is
 /// opened unless the reference is an address or a model id that is not in the cache, and the access allows it.
@@ -16,6 +16,9 @@ use super::{remote_hub, web};
 /// Nothing is there, it is no file, or the network gave up.
 pub fn resolve(reference: &str, access: &Access) -> Result<Found, Error> {
     let path = Path::new(reference);
+    if let Some(found) = ollama::find(reference, access.links) {
+        return found;
+    }
     if !reference.is_empty() && !reference.contains('\0') {
         match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => return folder(path, access.links),

@@ -13,6 +13,19 @@ const LENGTH_BYTES: u64 = 8;
 /// Longest header that the format allows.
 const FORMAT_MAX_HEADER_BYTES: u64 = 100_000_000;
 
+/// Whether a file of another ending starts as safetensors do: with a length, and a header behind it that opens a JSON object.
+///
+/// # Errors
+/// The name of what it is, or that it is of no known format.
+pub(super) fn is_like_one(file: &dyn Source) -> Result<(), Error> {
+    let size = file.size_bytes();
+    let start = start_of(file, size.min(sniff::SNIFF_BYTES))?;
+    if size < LENGTH_BYTES || matches!(start.get(LENGTH_BYTES as usize), None | Some(b'{' | b' ')) {
+        return Ok(());
+    }
+    Err(sniff::sniff(&start).unwrap_or_else(|| sniff::unknown(&start)).into())
+}
+
 /// Reads and checks the header of a file. Nothing of the data is read.
 pub(super) fn admit(file: &dyn Source, limits: &Limits) -> Result<(Vec<TensorEntry>, Vec<Note>), Error> {
     let header_bytes = header_length(file, limits)?;

@@ -32,6 +32,15 @@ pub(super) fn sniff(start: &[u8]) -> Option<Box<Fault>> {
     Some(fault.found_wanted(is, "a safetensors header").hint(hint))
 }
 
+/// The fault of a file that starts as no known format does.
+pub(super) fn unknown(start: &[u8]) -> Box<Fault> {
+    let first: Vec<String> = start.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    Fault::new("FILE-FORMAT", "this file starts as no known format of weights does")
+        .at_byte(0)
+        .found_wanted(first.join(" "), "safetensors, GGUF, or what torch.save writes")
+        .hint("fetch it again if it should be one of these; ONNX, HDF5 and msgpack are not read")
+}
+
 fn known_type(start: &[u8]) -> Option<(&'static str, &'static str)> {
     if let Some((_, is, hint)) = SIGNATURES.iter().find(|(signature, ..)| start.starts_with(signature)) {
         return Some((is, hint));
