@@ -81,8 +81,7 @@ pub fn test_family(
     meter: &ReadMeter,
 ) -> Result<Outcome, Error> {
     let mut rng = Rng::new(labels);
-    let most =
-        most_units(family.n_units, widest_rows(right.canonical, alignment, family), budget);
+    let most = most_units(family.n_units, widest_rows(right.canonical, alignment, family), budget);
     let units = draw_units(family, most, budget.draw, &mut rng);
     let n = units.len();
     let is_sample = (n as u64) < family.n_units;
@@ -410,8 +409,7 @@ mod tests {
     fn wide_models_are_asked_for_few_units_and_for_no_less_evidence() {
         // (units of a layer, width): TinyLlama-1.1B, Llama-2-7B, Yi-34B, Llama-2-70B
         let shapes = [(5632, 2048), (11008, 4096), (20480, 7168), (28672, 8192)];
-        let elements =
-            shapes.map(|(n_units, width)| most_units(n_units, Some(width), &QUICK) as u64 * width);
+        let elements = shapes.map(|(n_units, width)| most_units(n_units, Some(width), &QUICK) as u64 * width);
         assert_eq!(elements[0], 512 * 2048);
         for of_wide in &elements[1..] {
             // z of the trace grows with the root of units × features
