@@ -305,9 +305,11 @@ mod tests {
         }
     }
 
+    #[expect(clippy::print_stdout, reason = "says what the machine does not let it check")]
     #[test]
     fn past_the_cache_come_the_same_bytes_or_none() {
-        let bytes: Vec<u8> = (0..3_000_001_u32).flat_map(|index| index.wrapping_mul(index | 1).to_le_bytes()).collect();
+        let bytes: Vec<u8> =
+            (0..3_000_001_u32).flat_map(|index| index.wrapping_mul(index | 1).to_le_bytes()).collect();
         let on_disk = file_of(&bytes);
         let file = LocalFile::open(on_disk.path()).expect("open");
         let mut block = Block::default();
@@ -328,6 +330,7 @@ mod tests {
     }
 
     #[cfg(target_os = "linux")]
+    #[expect(clippy::print_stdout, reason = "says what the machine does not let it check")]
     #[test]
     fn a_file_that_was_forgotten_is_uncached_until_it_is_read() {
         let on_disk = file_of(&vec![7; 4 << 20]);

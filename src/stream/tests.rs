@@ -299,6 +299,7 @@ fn reading_ahead_gives_what_the_workers_give() {
     assert_eq!(ahead::run(&walks, &tasks, &meter, &done, steps).unwrap(), in_parallel);
 }
 
+#[expect(clippy::print_stdout, reason = "says what the machine does not let it check")]
 #[test]
 fn what_comes_past_the_cache_gives_the_same_sums() {
     use crate::source::LocalFile;
