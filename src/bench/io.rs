@@ -12,12 +12,24 @@ use super::timing::summary;
 use crate::cpu::Cpu;
 use crate::kernels::Backend;
 use crate::reductions::{Elements, PairMoments};
-use crate::source::{self, LocalFile, Source};
+use crate::source::{self, Block, LocalFile, Source};
 use crate::stream::{self, ReadMeter, RowPairing, StoredView, WorkItem, pair_moments};
 use crate::tensor::{Dtype, View};
 
 /// Bytes of one read, as the streaming reads.
 const PIECE_BYTES: usize = 256 << 10;
+
+/// Threads that read past the cache: one already keeps a disk busy with such requests, the others hide what lies between them.
+const DIRECT_READERS: usize = 4;
+
+/// Which way bytes come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Through the system's cache.
+    Cached,
+    /// Past it.
+    PastCache,
+}
 
 /// Bytes whose sums are checked element by element.
 const CHECKED_BYTES: usize = 16 << 20;
@@ -32,7 +44,8 @@ const COLD_SAMPLES: usize = 2;
 /// One way to read the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IoLine {
-    /// `read`: positioned reads, bytes thrown away; `moments`: S0 and S1 of its first half against its second.
+    /// `read`: positioned reads, bytes thrown away; `direct`: the same past the system's cache; `moments`: S0 and S1 of its
+    /// first half against its second.
     pub what: &'static str,
     /// The system held the file in memory.
     pub is_warm: bool,
@@ -40,7 +53,7 @@ pub struct IoLine {
     pub n_threads: usize,
     /// 10⁹ bytes a second.
     pub rate: f64,
-    /// Share of the rate of `read` with as many threads in the same state; None of `read` itself.
+    /// Share of the rate of the fastest plain reading in the same state; None of reading itself.
     pub share_of_read: Option<f64>,
     /// How it was timed.
     pub timing: Timing,
@@ -70,19 +83,23 @@ pub fn read_file(path: &std::path::Path, progress: &dyn Fn(&str)) -> Result<Vec<
     }
     let most = rayon::current_num_threads();
     let mut lines = Vec::new();
-    let truth = read(file.as_ref(), 1)?;
+    let truth = read(file.as_ref(), 1, Way::Cached)?;
     for is_warm in [false, true] {
         let mut n_threads = 1;
         loop {
             if is_warm || file.forget_cached() {
                 progress(&format!("read, {n_threads} threads, {}", if is_warm { "warm" } else { "cold" }));
-                lines.push(plain_read(&file, is_warm, n_threads, truth)?);
+                lines.push(plain_read(&file, is_warm, (n_threads, Way::Cached), truth)?);
             }
             // cold reads wait for the disk: more threads than cores may help
             if n_threads >= if is_warm { most } else { 4 * most } {
                 break;
             }
             n_threads *= 2;
+        }
+        if !is_warm && file.forget_cached() && file.is_uncached(file.size_bytes() - 1) {
+            progress("read, past the cache");
+            lines.push(plain_read(&file, is_warm, (DIRECT_READERS, Way::PastCache), truth)?);
         }
         if is_warm || file.forget_cached() {
             progress("moments");
@@ -98,17 +115,20 @@ pub fn read_file(path: &std::path::Path, progress: &dyn Fn(&str)) -> Result<Vec<
 fn plain_read(
     file: &Arc<LocalFile>,
     is_warm: bool,
-    n_threads: usize,
+    (n_threads, way): (usize, Way),
     truth: u64,
 ) -> Result<IoLine, stream::Error> {
     let mut n_wrong = 0_u32;
     let samples = timed(file, is_warm, || {
-        n_wrong += u32::from(read(file.as_ref(), n_threads)? != truth);
+        n_wrong += u32::from(read(file.as_ref(), n_threads, way)? != truth);
         Ok(())
     })?;
     let timing = summary(&samples);
     Ok(IoLine {
-        what: "read",
+        what: match way {
+            Way::Cached => "read",
+            Way::PastCache => "direct",
+        },
         is_warm,
         n_threads,
         rate: file.size_bytes() as f64 / timing.median_s / 1e9,
@@ -174,22 +194,33 @@ fn timed(
 }
 
 /// Sum of one byte a page: what a reader that throws bytes away still has to see.
-fn read(file: &LocalFile, n_threads: usize) -> Result<u64, source::Error> {
-    let n_pieces = file.size_bytes().div_ceil(PIECE_BYTES as u64);
+fn read(file: &LocalFile, n_threads: usize, way: Way) -> Result<u64, source::Error> {
+    let piece_bytes = match way {
+        Way::Cached => PIECE_BYTES,
+        // whole pages, so that the sum is over the same bytes
+        Way::PastCache => Block::BYTES,
+    };
+    let n_pieces = file.size_bytes().div_ceil(piece_bytes as u64);
     let next = std::sync::atomic::AtomicU64::new(0);
     let one = || -> Result<u64, source::Error> {
-        let mut buffer = vec![0_u8; PIECE_BYTES];
+        let (mut buffer, mut block) = (vec![0_u8; piece_bytes], Block::default());
         let mut sum = 0_u64;
         loop {
             let piece = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             if piece >= n_pieces {
                 return Ok(sum);
             }
-            let offset = piece * PIECE_BYTES as u64;
-            let n_bytes = (file.size_bytes() - offset).min(PIECE_BYTES as u64);
-            let buffer = &mut buffer[..usize::try_from(n_bytes).unwrap_or(PIECE_BYTES)];
-            file.read_at(offset, buffer)?;
-            sum = buffer.iter().step_by(4096).fold(sum, |sum, byte| sum.wrapping_add(u64::from(*byte)));
+            let offset = piece * piece_bytes as u64;
+            let n_bytes = (file.size_bytes() - offset).min(piece_bytes as u64);
+            let n_bytes = usize::try_from(n_bytes).unwrap_or(piece_bytes);
+            let is_there = way == Way::PastCache && file.read_past_cache(offset, n_bytes, &mut block)?;
+            let bytes = if is_there {
+                block.bytes()
+            } else {
+                file.read_at(offset, &mut buffer[..n_bytes])?;
+                &buffer[..n_bytes]
+            };
+            sum = bytes.iter().step_by(4096).fold(sum, |sum, byte| sum.wrapping_add(u64::from(*byte)));
         }
     };
     std::thread::scope(|scope| {

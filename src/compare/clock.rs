@@ -21,6 +21,7 @@ pub(super) struct Times {
     pub(super) seconds: f64,
     pub(super) bytes_read: u64,
     pub(super) page_bytes_read: u64,
+    pub(super) past_cache_bytes_read: u64,
 }
 
 impl<'a> Clock<'a> {
@@ -49,6 +50,7 @@ impl<'a> Clock<'a> {
             seconds: self.started.elapsed().as_secs_f64(),
             bytes_read: self.meter.requested_bytes.load(Ordering::Relaxed),
             page_bytes_read: self.meter.page_bytes.load(Ordering::Relaxed),
+            past_cache_bytes_read: self.meter.past_cache_bytes.load(Ordering::Relaxed),
         }
     }
 }

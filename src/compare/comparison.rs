@@ -268,6 +268,8 @@ pub struct Throughput {
     pub bytes_read: u64,
     /// The same in whole pages.
     pub page_bytes_read: u64,
+    /// Of `bytes_read` those that came past the system's cache.
+    pub past_cache_bytes_read: u64,
     /// Wall time of everything.
     pub seconds: f64,
     /// Stages in order.

@@ -321,6 +321,7 @@ pub fn compare_among(
     throughput.seconds += times.seconds;
     throughput.bytes_read += times.bytes_read;
     throughput.page_bytes_read += times.page_bytes_read;
+    throughput.past_cache_bytes_read += times.past_cache_bytes_read;
     throughput.stages.extend(times.stages);
     Ok(comparison)
 }

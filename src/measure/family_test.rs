@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::agreement::{Agreement, agreement};
 use super::families::{Family, Kind};
-use super::trace::{Exchange, Trace, trace_test};
+use super::trace::{BLOCK_UNITS, Exchange, Trace, trace_test};
 use super::units::{Axis, load_units, load_vector, read_of_units, side_by_side};
 use crate::align::{Alignment, PairedPart};
 use crate::canonical::{CanonicalModel, CanonicalPart, gain_of};
@@ -20,6 +20,9 @@ use crate::tensor::Matrix;
 pub struct Budget {
     /// Units drawn, at most 4,096.
     pub max_units: usize,
+    /// Elements read of a matrix whose rows are units: wide models are asked for fewer units, since z grows with the root of
+    /// units × features.
+    pub max_row_elements: u64,
     /// Which ones.
     pub draw: Draw,
     /// Output rows that serve as features of units that are columns.
@@ -78,7 +81,8 @@ pub fn test_family(
     meter: &ReadMeter,
 ) -> Result<Outcome, Error> {
     let mut rng = Rng::new(labels);
-    let units = draw_units(family, budget, &mut rng);
+    let most = most_units(family.n_units, widest_rows(right.canonical, alignment, family), budget);
+    let units = draw_units(family, most, budget.draw, &mut rng);
     let n = units.len();
     let is_sample = (n as u64) < family.n_units;
     let tested = if is_sample { inside_groups(family, n) } else { family.exchange };
@@ -158,6 +162,8 @@ pub fn test_family(
 const GROUP_UNITS: usize = 256;
 /// Groups of fewer units would lose too much of it.
 const FEWEST_GROUP_UNITS: usize = 64;
+/// However wide the matrices, so many units are drawn: the bound then reaches (1/8!)¹⁶ = 1e-73.
+const FEWEST_SAMPLED_UNITS: usize = 128;
 
 /// Which orders a sample of the units is tested under.
 fn inside_groups(family: &Family, n: usize) -> Exchange {
@@ -235,17 +241,34 @@ fn reads(
     reads
 }
 
+/// Columns of the widest matrix of a family whose rows are units; None where units are columns alone.
+fn widest_rows(right: &CanonicalModel, alignment: &Alignment, family: &Family) -> Option<u64> {
+    let by_rows = family.members.iter().filter(|member| member.axis == Axis::Rows);
+    by_rows.map(|member| right.parts[alignment.pairs[member.pair].right].stored.view.n_cols).max()
+}
+
+/// Units that the budget allows. A family that it can read whole stays whole: partners need every unit.
+fn most_units(n_units: u64, widest_rows: Option<u64>, budget: &Budget) -> usize {
+    let Some(n_cols) = widest_rows.filter(|n_cols| *n_cols > 0 && n_units > budget.max_units as u64) else {
+        return budget.max_units;
+    };
+    let by_elements = usize::try_from(budget.max_row_elements / n_cols).unwrap_or(usize::MAX);
+    // whole blocks of the bound
+    let by_elements = by_elements / BLOCK_UNITS * BLOCK_UNITS;
+    budget.max_units.min(by_elements.max(FEWEST_SAMPLED_UNITS))
+}
+
 /// Units of the test, of whole groups where units come in groups.
-fn draw_units(family: &Family, budget: &Budget, rng: &mut Rng) -> Vec<u64> {
+fn draw_units(family: &Family, most: usize, draw: Draw, rng: &mut Rng) -> Vec<u64> {
     let n_units = usize::try_from(family.n_units).unwrap_or(0);
-    let mut chosen = |n: usize, n_drawn: usize| match budget.draw {
+    let mut chosen = |n: usize, n_drawn: usize| match draw {
         Draw::Scattered => rng.sample(n, n_drawn),
         Draw::Consecutive => (n - n_drawn.min(n)..n).collect(),
     };
     match family.exchange {
-        Exchange::Free => chosen(n_units, budget.max_units).into_iter().map(|unit| unit as u64).collect(),
+        Exchange::Free => chosen(n_units, most).into_iter().map(|unit| unit as u64).collect(),
         Exchange::Wreath { group_size } | Exchange::Blocks { group_size } => {
-            let n_groups = (budget.max_units / group_size).max(1);
+            let n_groups = (most / group_size).max(1);
             let groups = chosen(n_units / group_size, n_groups);
             groups
                 .into_iter()
@@ -368,4 +391,37 @@ fn mean_scores(scores: &[Vec<f32>], n: usize) -> Vec<f32> {
         mean.iter_mut().zip(matrix).for_each(|(sum, score)| *sum += weight * score);
     }
     mean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUICK: Budget = Budget {
+        max_units: 512,
+        max_row_elements: 512 * 3072,
+        draw: Draw::Consecutive,
+        max_feature_rows: 128,
+        max_permutations: 10_000,
+    };
+
+    #[test]
+    fn wide_models_are_asked_for_few_units_and_for_no_less_evidence() {
+        // (units of a layer, width): TinyLlama-1.1B, Llama-2-7B, Yi-34B, Llama-2-70B
+        let shapes = [(5632, 2048), (11008, 4096), (20480, 7168), (28672, 8192)];
+        let elements = shapes.map(|(n_units, width)| most_units(n_units, Some(width), &QUICK) as u64 * width);
+        assert_eq!(elements[0], 512 * 2048);
+        for of_wide in &elements[1..] {
+            // z of the trace grows with the root of units × features
+            assert!(elements[0] <= *of_wide && 2 * *of_wide <= 3 * elements[0], "{elements:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_whole_is_read_whole() {
+        assert_eq!(most_units(512, Some(1 << 20), &QUICK), 512);
+        assert_eq!(most_units(513, Some(1 << 20), &QUICK), FEWEST_SAMPLED_UNITS);
+        assert_eq!(most_units(1 << 20, None, &QUICK), 512);
+        assert_eq!(most_units(1 << 20, Some(0), &QUICK), 512);
+    }
 }

@@ -4,6 +4,8 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use super::block::Block;
 use super::fault::grouped;
 use super::{Error, Source};
 
@@ -64,6 +66,9 @@ pub struct LocalFile {
     identity: Identity,
     /// None where the limit on kept handles was reached: each read opens the file again.
     kept: Option<File>,
+    /// The same file past the system's cache, opened when it is first asked for; None where that is refused.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    direct: std::sync::OnceLock<Option<File>>,
 }
 
 impl LocalFile {
@@ -74,12 +79,41 @@ impl LocalFile {
     pub fn open(path: &Path) -> Result<LocalFile, Error> {
         let (file, identity) = open_regular(path)?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let may_keep = KEPT_HANDLES
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |kept| {
-                (kept < MAX_KEPT_HANDLES).then_some(kept + 1)
-            })
-            .is_ok();
-        Ok(LocalFile { path: path.to_path_buf(), name, identity, kept: may_keep.then_some(file) })
+        Ok(LocalFile {
+            path: path.to_path_buf(),
+            name,
+            identity,
+            kept: may_keep_handle().then_some(file),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            direct: std::sync::OnceLock::new(),
+        })
+    }
+
+    /// Calls `read` with a handle past the cache; false where there is none.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn with_direct(&self, read: impl FnOnce(&File) -> bool) -> Result<bool, Error> {
+        let open = || -> Result<Option<File>, Error> {
+            let Some(file) = super::direct::open(&self.path) else { return Ok(None) };
+            let metadata = file.metadata().map_err(|cause| io("stat", &self.path, None, cause))?;
+            self.require(self.identity, Identity::from_metadata(&metadata))?;
+            Ok(Some(file))
+        };
+        match self.direct.get() {
+            Some(Some(file)) => return Ok(read(file)),
+            Some(None) => return Ok(false),
+            None => {}
+        }
+        let opened = open()?;
+        if opened.is_none() {
+            let _ = self.direct.set(None);
+            return Ok(false);
+        }
+        let answer = opened.as_ref().is_some_and(read);
+        if may_keep_handle() && self.direct.set(opened).is_err() {
+            // another thread was faster
+            KEPT_HANDLES.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ok(answer)
     }
 
     /// Asks the system to forget what it holds of the file in memory, so that the next read goes to the disk; false where it
@@ -126,10 +160,17 @@ impl LocalFile {
 
 impl Drop for LocalFile {
     fn drop(&mut self) {
-        if self.kept.is_some() {
-            KEPT_HANDLES.fetch_sub(1, Ordering::Relaxed);
-        }
+        let n_kept = usize::from(self.kept.is_some());
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let n_kept = n_kept + usize::from(self.direct.get().is_some_and(Option::is_some));
+        KEPT_HANDLES.fetch_sub(n_kept, Ordering::Relaxed);
     }
+}
+
+/// Takes one of the handles that may be kept.
+fn may_keep_handle() -> bool {
+    let more = |kept: usize| (kept < MAX_KEPT_HANDLES).then_some(kept + 1);
+    KEPT_HANDLES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
 }
 
 impl Source for LocalFile {
@@ -148,6 +189,19 @@ impl Source for LocalFile {
         let (file, now) = open_regular(&self.path)?;
         self.require(self.identity, now)?;
         self.fill(&file, offset, buffer)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn is_uncached(&self, offset: u64) -> bool {
+        match &self.kept {
+            Some(file) => super::direct::is_uncached(file, offset),
+            None => open_regular(&self.path).is_ok_and(|(file, _)| super::direct::is_uncached(&file, offset)),
+        }
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn read_past_cache(&self, offset: u64, n_bytes: usize, block: &mut Block) -> Result<bool, Error> {
+        self.with_direct(|file| super::direct::read(file, offset, n_bytes, block))
     }
 
     fn identity(&self) -> Option<String> {
@@ -229,7 +283,7 @@ pub(super) fn io(action: &'static str, path: &Path, offset: Option<u64>, cause: 
 #[cfg(test)]
 mod tests {
     use super::{LocalFile, MAX_KEPT_HANDLES};
-    use crate::source::{Error, Source};
+    use crate::source::{Block, Error, Source};
     use std::io::Write;
 
     fn file_of(bytes: &[u8]) -> tempfile::NamedTempFile {
@@ -248,6 +302,46 @@ mod tests {
             let mut buffer = [0; 3];
             file.read_at(7, &mut buffer).expect("read");
             assert_eq!(&buffer, b"789");
+        }
+    }
+
+    #[expect(clippy::print_stdout, reason = "says what the machine does not let it check")]
+    #[test]
+    fn past_the_cache_come_the_same_bytes_or_none() {
+        let bytes: Vec<u8> =
+            (0..3_000_001_u32).flat_map(|index| index.wrapping_mul(index | 1).to_le_bytes()).collect();
+        let on_disk = file_of(&bytes);
+        let file = LocalFile::open(on_disk.path()).expect("open");
+        let mut block = Block::default();
+        let end = bytes.len();
+        for (offset, n_bytes) in
+            [(0, 1), (8, 4096), (4095, 2), (12_345, Block::BYTES), (4096, 8 << 20), (end - 7, 7), (0, end)]
+        {
+            if file.read_past_cache(offset as u64, n_bytes, &mut block).expect("nothing changed") {
+                assert!(block.bytes() == &bytes[offset..offset + n_bytes], "{n_bytes} from {offset}");
+            } else {
+                println!("skipped: the file system reads nothing past the cache");
+            }
+        }
+        // what is not there is left to the ordinary way, which names it
+        assert!(!file.read_past_cache(end as u64 - 3, 4, &mut block).expect("nothing changed"));
+        assert!(!file.read_past_cache(end as u64 + 9000, 4, &mut block).expect("nothing changed"));
+        assert!(block.bytes().is_empty());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[expect(clippy::print_stdout, reason = "says what the machine does not let it check")]
+    #[test]
+    fn a_file_that_was_forgotten_is_uncached_until_it_is_read() {
+        let on_disk = file_of(&vec![7; 4 << 20]);
+        let file = LocalFile::open(on_disk.path()).expect("open");
+        file.read_at(1 << 20, &mut [0]).expect("read");
+        assert!(!file.is_uncached(1 << 20), "it was read a moment ago");
+        if file.forget_cached() && file.is_uncached(1 << 20) {
+            file.read_at(1 << 20, &mut [0]).expect("read");
+            assert!(!file.is_uncached(1 << 20), "the next run finds it");
+        } else {
+            println!("skipped: these files always lie in memory");
         }
     }
 

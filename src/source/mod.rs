@@ -4,7 +4,10 @@
 #![warn(clippy::cast_possible_truncation)]
 
 mod access;
+mod block;
 mod contain;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod direct;
 mod error;
 mod fault;
 mod folder;
@@ -26,6 +29,7 @@ mod url;
 mod web;
 
 pub use access::{Access, Links, Network, Secret};
+pub use block::Block;
 pub use contain::Boundary;
 pub use error::{Error, NO_WEIGHTS};
 pub use fault::{Fault, grouped, shown, shown_path};
@@ -53,6 +57,20 @@ pub trait Source: Send + Sync + Debug {
     fn cost_bytes(&self, offset: u64, n_bytes: u64) -> u64 {
         let _ = offset;
         n_bytes
+    }
+    /// Whether the byte at `offset` would have to come from a disk whose cache can be passed by.
+    fn is_uncached(&self, offset: u64) -> bool {
+        let _ = offset;
+        false
+    }
+    /// Fills `block` with the bytes from `offset` on and leaves nothing of them in the system's cache; false where that does not
+    /// work, and [`Source::read_at`] has to be asked.
+    ///
+    /// # Errors
+    /// The file is another one by now.
+    fn read_past_cache(&self, offset: u64, n_bytes: usize, block: &mut Block) -> Result<bool, Error> {
+        let _ = (offset, n_bytes, block);
+        Ok(false)
     }
     /// Whether a read goes over a network.
     fn is_remote(&self) -> bool {

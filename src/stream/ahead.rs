@@ -25,8 +25,8 @@ pub(super) fn run<T: Default, P>(
     meter: &ReadMeter,
     done: &Done<'_>,
     mut steps: Steps<
-        impl FnMut(usize, &[Vec<u8>; 2]) -> P,
-        impl FnMut(&mut T, usize, P, &[Vec<u8>; 2]) -> Result<(), Error>,
+        impl FnMut(usize, [&[u8]; 2]) -> P,
+        impl FnMut(&mut T, usize, P, [&[u8]; 2]) -> Result<(), Error>,
     >,
 ) -> Result<Vec<T>, Error> {
     std::thread::scope(|scope| {
@@ -41,7 +41,7 @@ pub(super) fn run<T: Default, P>(
                 for chunk in task.chunks.clone() {
                     let Ok(mut slot) = free.recv() else { return };
                     let result =
-                        slot.fill(&walks[task.walk_idx], chunk, meter).map(|n_bytes| (slot, n_bytes));
+                        slot.fill(&walks[task.walk_idx], task, chunk, meter).map(|n_bytes| (slot, n_bytes));
                     let has_failed = result.is_err();
                     if filled_sender.send(result).is_err() || has_failed {
                         return;
@@ -52,7 +52,7 @@ pub(super) fn run<T: Default, P>(
         let mut totals: Vec<T> = tasks.iter().map(|_| T::default()).collect();
         let mut started: Option<(usize, Slot, u64, P)> = None;
         let mut finish = |totals: &mut Vec<T>, (task_idx, slot, n_bytes, step): (usize, Slot, u64, P)| {
-            (steps.finish)(&mut totals[task_idx], tasks[task_idx].walk_idx, step, &slot.sides)?;
+            (steps.finish)(&mut totals[task_idx], tasks[task_idx].walk_idx, step, slot.sides())?;
             done.add(n_bytes);
             let _ = free_sender.send(slot);
             Ok::<(), Error>(())
@@ -62,7 +62,7 @@ pub(super) fn run<T: Default, P>(
                 // the reader ends early only after it has sent its error
                 let Ok(result) = filled.recv() else { return Ok(totals) };
                 let (slot, n_bytes) = result?;
-                let step = (steps.start)(task.walk_idx, &slot.sides);
+                let step = (steps.start)(task.walk_idx, slot.sides());
                 if let Some(before) = started.replace((task_idx, slot, n_bytes, step)) {
                     finish(&mut totals, before)?;
                 }

@@ -25,12 +25,22 @@ pub(super) fn read(
     if buffer.is_empty() {
         return Ok(());
     }
-    let start = stored.offset.saturating_add(first_element.saturating_mul(element_bytes(stored)));
-    let n_bytes = stored.file.cost_bytes(start, buffer.len() as u64);
+    let start = place(stored, first_element);
+    count(stored, start, buffer.len() as u64, meter);
+    stored.file.read_at(start, buffer)
+}
+
+/// Where in the file an element lies.
+pub(super) fn place(stored: &StoredView, element: u64) -> u64 {
+    stored.offset.saturating_add(element.saturating_mul(element_bytes(stored)))
+}
+
+/// Counts a read.
+pub(super) fn count(stored: &StoredView, start: u64, n_bytes: u64, meter: &ReadMeter) {
+    let n_bytes = stored.file.cost_bytes(start, n_bytes);
     let end_page = start.saturating_add(n_bytes).div_ceil(PAGE_BYTES);
     meter.requested_bytes.fetch_add(n_bytes, Ordering::Relaxed);
     meter.page_bytes.fetch_add((end_page - start / PAGE_BYTES) * PAGE_BYTES, Ordering::Relaxed);
-    stored.file.read_at(start, buffer)
 }
 
 /// Bytes of one element; whole, because decodable types are.

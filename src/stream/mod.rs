@@ -6,6 +6,7 @@ mod expect;
 mod gather;
 mod plan;
 mod rows;
+mod side;
 #[cfg(test)]
 mod tests;
 mod workers;
@@ -70,6 +71,8 @@ pub struct ReadMeter {
     pub requested_bytes: AtomicU64,
     /// The same rounded out to whole 4 KiB pages of the file.
     pub page_bytes: AtomicU64,
+    /// Of the bytes asked for those that came past the system's cache.
+    pub past_cache_bytes: AtomicU64,
 }
 
 /// Failure while streaming.
@@ -116,19 +119,19 @@ pub fn pair_moments(
         Backend::Cpu(cpu) => {
             workers::run(&walks, &tasks, meter, &done, |total: &mut PairMoments, idx, sides| {
                 let item = &items[idx];
-                let (a, b) = (elements(&item.left, &sides[0]), elements(&item.right, &sides[1]));
+                let (a, b) = (elements(&item.left, sides[0]), elements(&item.right, sides[1]));
                 total.add(&if is_vector(item) { cpu.moments_in_f64(a, b) } else { cpu.moments(a, b) });
             })?
         }
         Backend::Gpu(gpu) => {
-            let start = |idx: usize, sides: &[Vec<u8>; 2]| {
+            let start = |idx: usize, sides: [&[u8]; 2]| {
                 let item = &items[idx];
-                let (a, b) = (elements(&item.left, &sides[0]), elements(&item.right, &sides[1]));
+                let (a, b) = (elements(&item.left, sides[0]), elements(&item.right, sides[1]));
                 (!is_vector(item)).then(|| kernels::moments::begin(gpu, a, b))
             };
-            let finish = |total: &mut PairMoments, idx: usize, begun, sides: &[Vec<u8>; 2]| {
+            let finish = |total: &mut PairMoments, idx: usize, begun, sides: [&[u8]; 2]| {
                 let item = &items[idx];
-                let (a, b) = (elements(&item.left, &sides[0]), elements(&item.right, &sides[1]));
+                let (a, b) = (elements(&item.left, sides[0]), elements(&item.right, sides[1]));
                 total.add(&match begun {
                     None => Cpu::detect().moments_in_f64(a, b),
                     Some(begun) => kernels::moments::finish(gpu, begun, a, b)?,
@@ -171,12 +174,12 @@ pub fn class_counts(
     let of_tasks = match backend {
         Backend::Cpu(cpu) => {
             workers::run(&walks, &tasks, meter, &done, |total: &mut ClassCounts, idx, sides| {
-                total.add(&cpu.classify(elements(&items[idx], &sides[0])));
+                total.add(&cpu.classify(elements(&items[idx], sides[0])));
             })?
         }
         Backend::Gpu(_) => {
-            let finish = |total: &mut ClassCounts, idx: usize, (), sides: &[Vec<u8>; 2]| {
-                total.add(&kernels::classify::classify(backend, elements(&items[idx], &sides[0]))?);
+            let finish = |total: &mut ClassCounts, idx: usize, (), sides: [&[u8]; 2]| {
+                total.add(&kernels::classify::classify(backend, elements(&items[idx], sides[0]))?);
                 Ok(())
             };
             ahead::run(
@@ -184,7 +187,7 @@ pub fn class_counts(
                 &tasks,
                 meter,
                 &done,
-                ahead::Steps { start: |_: usize, _: &[Vec<u8>; 2]| (), finish },
+                ahead::Steps { start: |_: usize, _: [&[u8]; 2]| (), finish },
             )?
         }
     };

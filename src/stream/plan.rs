@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::gather::{Rows, element_bytes, gather, read, to_usize};
+use super::gather::{Rows, element_bytes, gather, to_usize};
+use super::side::{Piece, Side};
 use super::{ReadMeter, RowPairing, StoredView, WorkItem};
 use crate::source;
 
@@ -97,22 +98,29 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Reads one chunk of every side into its buffer.
+    /// Reads one chunk of a task for every side.
     pub(super) fn read_chunk(
         &self,
+        task: &Task,
         chunk: u64,
-        buffers: &mut [Vec<u8>],
+        sides: &mut [Side],
         scratch: &mut Vec<u8>,
         meter: &ReadMeter,
     ) -> Result<(), source::Error> {
-        for (side, (stored, buffer)) in self.views.iter().zip(buffers).enumerate() {
+        for (side_idx, (stored, side)) in self.views.iter().zip(sides).enumerate() {
             let size = element_bytes(stored);
             match self.layout {
                 Layout::Flat { n_elements, chunk_elements } => {
                     let first = chunk * chunk_elements;
                     let n = chunk_elements.min(n_elements - first);
-                    buffer.resize(to_usize(n * size), 0);
-                    read(stored, stored.view.base + first, buffer, meter)?;
+                    let n_run = (task.chunks.end * chunk_elements).min(n_elements) - first;
+                    let piece = Piece {
+                        first_element: stored.view.base + first,
+                        n_bytes: n * size,
+                        n_run_bytes: n_run * size,
+                        is_first: chunk == task.chunks.start,
+                    };
+                    side.read_piece(stored, piece, meter)?;
                 }
                 Layout::Tiles { n_rows, n_cols, tile_rows, tile_cols } => {
                     let tiles_across = n_cols.div_ceil(tile_cols);
@@ -122,9 +130,12 @@ impl<'a> Walk<'a> {
                     let columns = first_col..(first_col + tile_cols).min(n_cols);
                     let rows = match self.listed {
                         None => Rows::Range(first_row, end_row),
-                        Some(listed) => Rows::Listed(&listed[side][to_usize(first_row)..to_usize(end_row)]),
+                        Some(listed) => {
+                            Rows::Listed(&listed[side_idx][to_usize(first_row)..to_usize(end_row)])
+                        }
                     };
-                    buffer.resize(to_usize((end_row - first_row) * (columns.end - columns.start) * size), 0);
+                    let n_bytes = to_usize((end_row - first_row) * (columns.end - columns.start) * size);
+                    let buffer = side.begin_buffer(n_bytes);
                     gather(stored, rows, columns, buffer, scratch, meter)?;
                 }
             }

@@ -284,20 +284,72 @@ fn reading_ahead_gives_what_the_workers_give() {
     let walks: Vec<Walk<'_>> = items.iter().map(|item| Walk::of_pair(item, sizes)).collect();
     let tasks = plan::tasks(&walks, sizes);
     let (meter, cpu) = (ReadMeter::default(), Cpu::detect());
-    let add = |total: &mut PairMoments, idx: usize, sides: &[Vec<u8>; 2]| {
-        total
-            .add(&cpu.moments(elements(&items[idx].left, &sides[0]), elements(&items[idx].right, &sides[1])));
+    let add = |total: &mut PairMoments, idx: usize, sides: [&[u8]; 2]| {
+        total.add(&cpu.moments(elements(&items[idx].left, sides[0]), elements(&items[idx].right, sides[1])));
     };
     let done = Done::new(&|_| ());
     let in_parallel = workers::run(&walks, &tasks, &meter, &done, add).unwrap();
     let steps = ahead::Steps {
-        start: |_, _: &[Vec<u8>; 2]| (),
-        finish: |total: &mut PairMoments, idx, (), sides: &[Vec<u8>; 2]| {
+        start: |_, _: [&[u8]; 2]| (),
+        finish: |total: &mut PairMoments, idx, (), sides: [&[u8]; 2]| {
             add(total, idx, sides);
             Ok(())
         },
     };
     assert_eq!(ahead::run(&walks, &tasks, &meter, &done, steps).unwrap(), in_parallel);
+}
+
+#[expect(clippy::print_stdout, reason = "says what the machine does not let it check")]
+#[test]
+fn what_comes_past_the_cache_gives_the_same_sums() {
+    use crate::source::LocalFile;
+    use std::io::Write;
+    let n_elements = 5_000_003_u64;
+    let bytes_of = |size: usize, lead: usize, seed: u64| -> Vec<u8> {
+        let values = (0..n_elements).flat_map(|index| f32::from(number(index, seed)).to_le_bytes());
+        let of_size = values.enumerate().filter(|(at, _)| at % 4 >= 4 - size).map(|(_, byte)| byte);
+        std::iter::repeat_n(0, lead).chain(of_size).collect()
+    };
+    // two types, so that the pieces of the sides differ, and places that no page begins at
+    let forms = [(Dtype::Bf16, 2, 40), (Dtype::F32, 4, 8)];
+    let sides = forms.map(|(dtype, size, lead)| (dtype, lead, bytes_of(size, lead, lead as u64)));
+    let item = |files: [Arc<dyn Source>; 2]| {
+        let [left, right] = files;
+        let view = |file, side: usize| StoredView {
+            file,
+            offset: sides[side].1 as u64,
+            dtype: sides[side].0,
+            view: View::whole(1, n_elements),
+        };
+        WorkItem { left: view(left, 0), right: view(right, 1), rows: RowPairing::Same }
+    };
+    let sums = |files| {
+        let meter = ReadMeter::default();
+        let found = pair_moments(&Backend::Cpu(Cpu::detect()), &[item(files)], &meter, &|_| ()).unwrap();
+        (found, meter.requested_bytes.load(Ordering::Relaxed), meter.past_cache_bytes.load(Ordering::Relaxed))
+    };
+    let (wanted, wanted_bytes, past_cache) =
+        sums([0, 1].map(|side: usize| Arc::new(Memory(sides[side].2.clone())) as Arc<dyn Source>));
+    assert_eq!(past_cache, 0, "memory has no cache to pass by");
+    let on_disk = [0, 1].map(|side: usize| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&sides[side].2).unwrap();
+        file
+    });
+    let opened = [0, 1].map(|side: usize| Arc::new(LocalFile::open(on_disk[side].path()).unwrap()));
+    let is_cold = opened.iter().all(|file| file.forget_cached() && file.is_uncached(file.size_bytes() - 1));
+    // the first run passes the cache by, the second goes through it, the third finds everything there, if nobody else needs memory
+    for run in 0..3 {
+        if run == 0 && is_cold {
+            assert!(opened.iter().all(|file| file.forget_cached()));
+        }
+        let (found, n_bytes, past_cache) = sums(opened.clone().map(|file| file as Arc<dyn Source>));
+        assert_eq!((&found, n_bytes), (&wanted, wanted_bytes), "run {run}");
+        if run == 0 && !is_cold {
+            println!("skipped: these files always lie in memory");
+        }
+        assert!(past_cache > 0 || run > 0 || !is_cold, "some of it passes by the cache");
+    }
 }
 
 #[test]

@@ -6,24 +6,35 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use super::plan::{Task, Walk};
+use super::side::Side;
 use super::{Error, ReadMeter};
 
 /// Buffers that a worker uses again for every chunk: they stay in its cache.
 pub(super) struct Slot {
-    /// One per side.
-    pub(super) sides: [Vec<u8>; 2],
+    sides: [Side; 2],
     scratch: Vec<u8>,
 }
 
 impl Slot {
     pub(super) fn new() -> Slot {
-        Slot { sides: [Vec::new(), Vec::new()], scratch: Vec::new() }
+        Slot { sides: [Side::default(), Side::default()], scratch: Vec::new() }
     }
 
-    /// Fills the sides with a chunk and returns its bytes.
-    pub(super) fn fill(&mut self, walk: &Walk<'_>, chunk: u64, meter: &ReadMeter) -> Result<u64, Error> {
-        walk.read_chunk(chunk, &mut self.sides, &mut self.scratch, meter)?;
-        Ok(self.sides.iter().map(|side| side.len() as u64).sum())
+    /// Fills the sides with a chunk of the task and returns its bytes.
+    pub(super) fn fill(
+        &mut self,
+        walk: &Walk<'_>,
+        task: &Task,
+        chunk: u64,
+        meter: &ReadMeter,
+    ) -> Result<u64, Error> {
+        walk.read_chunk(task, chunk, &mut self.sides, &mut self.scratch, meter)?;
+        Ok(self.sides().iter().map(|side| side.len() as u64).sum())
+    }
+
+    /// The bytes of each side.
+    pub(super) fn sides(&self) -> [&[u8]; 2] {
+        [self.sides[0].bytes(), self.sides[1].bytes()]
     }
 }
 
@@ -50,8 +61,9 @@ const MAX_READERS: usize = 16;
 /// Chunks that waited this many times longer for their bytes than they were summed ask for one more reader.
 const WAITS_PER_SUM: u32 = 3;
 
-/// Chunks between two looks at where the time goes: one alone may have met a busy core.
-const CHUNKS_PER_LOOK: usize = 4;
+/// Chunks between two looks at where the time goes: one alone may have met a busy core, and what is read past the cache comes for
+/// seven of them at once.
+const CHUNKS_PER_LOOK: usize = 8;
 
 /// Runs `reduce` on every chunk of every task and returns each task's total, in order; of several failures, that
 /// of the first task that failed.
@@ -62,7 +74,7 @@ pub(super) fn run<T: Default + Send>(
     tasks: &[Task],
     meter: &ReadMeter,
     done: &Done<'_>,
-    reduce: impl Fn(&mut T, usize, &[Vec<u8>; 2]) + Sync,
+    reduce: impl Fn(&mut T, usize, [&[u8]; 2]) + Sync,
 ) -> Result<Vec<T>, Error> {
     let shared = Shared {
         walks,
@@ -105,7 +117,7 @@ struct Spent {
     summing: Duration,
 }
 
-impl<T: Default + Send, F: Fn(&mut T, usize, &[Vec<u8>; 2]) + Sync> Shared<'_, T, F> {
+impl<T: Default + Send, F: Fn(&mut T, usize, [&[u8]; 2]) + Sync> Shared<'_, T, F> {
     fn work<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
         let mut slot = Slot::new();
         while !self.has_failed.load(Ordering::Relaxed) {
@@ -137,9 +149,9 @@ impl<T: Default + Send, F: Fn(&mut T, usize, &[Vec<u8>; 2]) + Sync> Shared<'_, T
                 spent = Spent::default();
             }
             let start = Instant::now();
-            let n_bytes = slot.fill(&self.walks[task.walk_idx], chunk, self.meter)?;
+            let n_bytes = slot.fill(&self.walks[task.walk_idx], task, chunk, self.meter)?;
             let filled = Instant::now();
-            (self.reduce)(&mut total, task.walk_idx, &slot.sides);
+            (self.reduce)(&mut total, task.walk_idx, slot.sides());
             spent.reading += filled - start;
             spent.summing += filled.elapsed();
             self.done.add(n_bytes);

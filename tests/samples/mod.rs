@@ -188,6 +188,7 @@ fn throughput() -> Throughput {
         chosen: "no real GPU was found; --backend auto took the CPU".to_owned(),
         bytes_read: 4_938_268,
         page_bytes_read: 4_943_872,
+        past_cache_bytes_read: 0,
         seconds: 0.0123,
         stages: vec![
             stage("open", 0.001, 0, 0),

@@ -53,24 +53,31 @@ fn budget(effort: Effort) -> Budget {
     match effort {
         Effort::Quick => Budget {
             max_units: 512,
+            max_row_elements: QUICK_ROW_ELEMENTS,
             draw: Draw::Consecutive,
             max_feature_rows: 128,
             max_permutations: 10_000,
         },
         Effort::Standard => Budget {
             max_units: 2048,
+            max_row_elements: u64::MAX,
             draw: Draw::Scattered,
             max_feature_rows: 512,
             max_permutations: 100_000,
         },
         Effort::Full => Budget {
             max_units: 4096,
+            max_row_elements: u64::MAX,
             draw: Draw::Scattered,
             max_feature_rows: 2048,
             max_permutations: 1_000_000,
         },
     }
 }
+
+/// Elements that a quick run reads of a matrix by rows: 512 units of models up to 3,072 wide, fewer of wider ones, whose z stays
+/// that of 512 units 3,072 wide. So what is read does not grow with the width.
+const QUICK_ROW_ELEMENTS: u64 = 512 * 3072;
 
 /// Families a quick run looks at: token tables, and units of five layers spread over the depth. A layer takes three
 /// requests of each model that lies behind a network, all that is not a layer about nine: 60 for two models of 7B.

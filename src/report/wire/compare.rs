@@ -451,6 +451,7 @@ struct Throughput<'a> {
     compute_tflop_per_s: Rounded<6>,
     stages: Vec<Stage<'a>>,
     page_bytes_read: u64,
+    past_cache_bytes_read: u64,
     chosen: &'a str,
 }
 
@@ -476,6 +477,7 @@ impl<'a> Throughput<'a> {
                 })
                 .collect(),
             page_bytes_read: throughput.page_bytes_read,
+            past_cache_bytes_read: throughput.past_cache_bytes_read,
             chosen: &throughput.chosen,
         }
     }
