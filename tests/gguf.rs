@@ -1,13 +1,18 @@
 //! Models of the zoo written as GGUF here, byte by byte: compared with their source they are what they are.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
-use cognate::checkpoint::{self, Checkpoint, Limits};
+use cognate::checkpoint::{self, Checkpoint, Limits, open_gguf};
 use cognate::compare::{
     ArchitectureVerdict, Comparison, Direction, Effort, Error, Options, WeightsVerdict, compare,
 };
 use cognate::cpu::Cpu;
 use cognate::kernels::Backend;
+use cognate::source::Source;
+use cognate::stream::{RowRead, StoredView, expect_rows};
+use cognate::tensor::View;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -319,4 +324,74 @@ fn any_range_of_a_tensor_of_blocks_is_the_same_part_of_the_whole() {
             "{offset} + {length}"
         );
     }
+}
+
+/// Bytes far away: notes what it was told to expect.
+#[derive(Debug)]
+struct FarAway {
+    bytes: Vec<u8>,
+    expected: Mutex<Vec<Vec<Range<u64>>>>,
+}
+
+impl Source for FarAway {
+    fn name(&self) -> &str {
+        "model.gguf"
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), cognate::source::Error> {
+        let start = usize::try_from(offset).expect("in memory");
+        buffer.copy_from_slice(&self.bytes[start..start + buffer.len()]);
+        Ok(())
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    fn expect(&self, ranges: &[Range<u64>]) -> Result<(), cognate::source::Error> {
+        self.expected.lock().expect("one thread at a time").push(ranges.to_vec());
+        Ok(())
+    }
+
+    fn verify_unchanged(&self) -> Result<(), cognate::source::Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn rows_of_many_decoded_tensors_of_a_remote_file_are_asked_for_at_once() {
+    // gains of Gemma are decoded too: 1 was added to them
+    let matrix = |name: &str| (name.to_owned(), vec![8, 64], Kind::Q8_0, vec![0.5; 8 * 64]);
+    let gains = ("blk.0.attn_norm.weight".to_owned(), vec![64], Kind::F32, vec![1.0; 64]);
+    let tensors = [matrix("blk.0.ffn_up.weight"), gains, matrix("blk.0.ffn_gate.weight")];
+    let bytes = file(&[text("general.architecture", "gemma")], &tensors);
+    let far = Arc::new(FarAway { bytes, expected: Mutex::new(Vec::new()) });
+    let checkpoint = open_gguf(vec![Arc::clone(&far) as Arc<dyn Source>], &Limits::default()).expect("legal");
+    let reads: Vec<RowRead> = checkpoint
+        .tensors
+        .iter()
+        .map(|tensor| {
+            let (file, offset) = checkpoint.elements_of(tensor);
+            assert!(file.is_remote(), "{}", tensor.name);
+            let n_rows = if tensor.shape.len() == 2 { 8 } else { 1 };
+            let stored = StoredView { file, offset, dtype: tensor.dtype, view: View::whole(n_rows, 64) };
+            RowRead { stored, rows: vec![n_rows - 1], columns: 0..64 }
+        })
+        .collect();
+    expect_rows(&reads).expect("nothing to fetch");
+    let expected = far.expected.lock().expect("done");
+    // a row of 64 Q8_0 elements is two blocks of 34 bytes, the last of 8 rows; gains are 64 f32
+    let wanted: Vec<Range<u64>> = checkpoint
+        .tensors
+        .iter()
+        .map(|tensor| match tensor.shape.len() {
+            2 => tensor.offset + 7 * 68..tensor.offset + 8 * 68,
+            _ => tensor.offset..tensor.offset + 256,
+        })
+        .collect();
+    assert_eq!(*expected, [wanted]);
 }

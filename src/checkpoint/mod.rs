@@ -17,6 +17,7 @@ mod pytorch;
 mod quantised;
 mod safetensors;
 mod sidecar;
+mod unknown;
 mod vocabulary;
 mod weights;
 

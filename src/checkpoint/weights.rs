@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pytorch::{self, Container};
-use super::{Error, Limits, Note, TensorEntry, safetensors};
+use super::{Error, Limits, Note, TensorEntry, safetensors, unknown};
 use crate::source::Source;
 
 /// The tensors of one file, with absolute offsets and `file_idx` 0.
@@ -25,9 +25,7 @@ pub(super) fn admit(file: &Arc<dyn Source>, limits: &Limits) -> Result<Admitted,
     let (format, (entries, notes)) = match container {
         Some(container) => ("pytorch", pytorch::admit(file, container, limits)?),
         None => {
-            if !file.name().ends_with(".safetensors") {
-                safetensors::is_like_one(file.as_ref())?;
-            }
+            unknown::check(file.as_ref())?;
             ("safetensors", safetensors::admit(file.as_ref(), limits)?)
         }
     };

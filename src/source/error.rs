@@ -74,9 +74,6 @@ pub enum Error {
         /// The same now.
         now: String,
     },
-    /// What an index of local blobs says of its models.
-    #[error("{0}")]
-    Store(Box<Fault>),
     /// A value inside an encoded tensor breaks the rules of its form, which shows only when it is read.
     #[error("{0}")]
     Refused(Box<Fault>),
@@ -94,7 +91,7 @@ impl Error {
     pub fn fault(&self) -> Fault {
         let message = self.to_string();
         let fault = match self {
-            Error::Refused(fault) | Error::Store(fault) => fault.clone(),
+            Error::Refused(fault) => fault.clone(),
             Error::NotFound { hint, .. } => Fault::new("REF-MISSING", message).hint(hint.clone()),
             Error::ApiModel { .. } => Fault::new("REF-API", message).hint(NO_WEIGHTS),
             Error::Io { path, offset, cause, .. } => {

@@ -44,6 +44,10 @@ pub use throttled::{Line, Throttled};
 
 use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
+
+/// A source, and ranges of its bytes.
+pub type Below = (Arc<dyn Source>, Vec<Range<u64>>);
 
 /// Bytes by position. Implementations: a local file, a file behind a network, decoders of stored forms, seeded noise.
 pub trait Source: Send + Sync + Debug {
@@ -76,13 +80,20 @@ pub trait Source: Send + Sync + Debug {
     fn is_remote(&self) -> bool {
         false
     }
-    /// Says that these bytes will be read soon. A source far away fetches them in few requests; others do nothing.
+    /// The bytes of other sources that a read of these ranges takes, where this one decodes them: what will be read of many
+    /// tensors of a file can then be fetched together. Empty where the bytes are its own. Sizes no allocation by what is
+    /// beyond the caller's ranges.
+    fn below(&self, ranges: &[Range<u64>]) -> Vec<Below> {
+        let _ = ranges;
+        Vec::new()
+    }
+    /// Says that these bytes will be read soon. A source far away fetches them in few requests, one that decodes passes
+    /// it on; others do nothing.
     ///
     /// # Errors
     /// They could not be fetched.
     fn expect(&self, ranges: &[Range<u64>]) -> Result<(), Error> {
-        let _ = ranges;
-        Ok(())
+        self.below(ranges).iter().try_for_each(|(source, ranges)| source.expect(ranges))
     }
     /// What tells this file from others of its place where the system knows: one file under two names has one identity.
     fn identity(&self) -> Option<String> {

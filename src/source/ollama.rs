@@ -1,32 +1,27 @@
-//! The store of Ollama: manifests that name blobs by digest, each model's weights one GGUF among the blobs.
+//! The store of Ollama: `manifests/HOST/OWNER/NAME/TAG` name the `blobs/sha256-HEX` that models are made of.
 //!
-//! `STORE/manifests/HOST/OWNER/NAME/TAG` is JSON; its layer of the media type below lies at `STORE/blobs/sha256-HEX`. A reference
-//! is the store and a name as Ollama takes it, `STORE:NAME`, `STORE:NAME:TAG`, `STORE:OWNER/NAME:TAG`; the store alone where it
-//! holds one model; or the manifest's own path.
+//! Layout: ollama, `server/manifest.go` and `server/modelpath.go`; a manifest is that of an OCI image.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::fault::{grouped, shown, shown_path};
-use super::local::io;
-use super::{Boundary, Error, Fault, Found, Links, LocalFolder, Place};
+use super::fault::{Fault, grouped, shown, shown_path};
+use super::{Error, LocalFile, Source};
 
-/// Media type of the layer that holds the weights.
-const WEIGHTS: &str = "application/vnd.ollama.image.model";
-/// Media type of an adapter's weights.
-const ADAPTER: &str = "application/vnd.ollama.image.adapter";
-/// Host and owner of names that give none, tag of names that give none.
-const DEFAULTS: [&str; 3] = ["registry.ollama.ai", "library", "latest"];
-/// Longest manifest that is read; real ones have about 1 KB.
+/// Longest manifest; written ones stay below 4 KB.
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
-/// Folders below `manifests` on the way to a tag.
-const DEPTH: usize = 4;
-/// Most entries of a folder of the store that are looked at.
-const MAX_ENTRIES: usize = 10_000;
+/// Most models that are listed, and most names of a folder that are looked at.
+const MAX_NAMES: usize = 10_000;
 /// Most models in a message.
-const MAX_SHOWN: usize = 12;
+const MAX_SHOWN: usize = 8;
+/// What a name leaves out: host, owner, tag.
+const DEFAULTS: [&str; 3] = ["registry.ollama.ai", "library", "latest"];
+/// Folders between `manifests` and a manifest's own name.
+const N_PARTS: usize = 4;
+
+const MODEL: &str = "application/vnd.ollama.image.model";
+const ADAPTER: &str = "application/vnd.ollama.image.adapter";
 
 #[derive(Deserialize)]
 struct Manifest {
@@ -41,197 +36,196 @@ struct Layer {
     size: u64,
 }
 
-/// What a reference means in a store; None if it names none.
-pub(super) fn find(reference: &str, links: Links) -> Option<Result<Found, Error>> {
-    let path = Path::new(reference);
-    if is_store(path) {
-        return Some(the_only_one(path, links));
-    }
-    if let Some(store) = store_of_manifest(path) {
-        return Some(model(&store, path, links));
-    }
-    // colons may stand in the folder's name too: the longest folder that is a store counts
-    let ends = reference.match_indices(':').map(|(at, _)| at).rev();
-    let (store, name) = ends
-        .map(|at| (&reference[..at], &reference[at + 1..]))
-        .find(|(store, _)| is_store(Path::new(store)))?;
-    let store = Path::new(store);
-    Some(match manifest_of(store, name) {
-        Some(manifest) if manifest.is_file() => model(store, &manifest, links),
-        _ => Err(no_such(store, name)),
-    })
-}
+/// A folder that is a store.
+#[derive(Clone, Debug)]
+pub(super) struct Store(PathBuf);
 
-fn is_store(path: &Path) -> bool {
-    path.join("manifests").is_dir() && path.join("blobs").is_dir()
-}
-
-/// The store of a file below its `manifests`.
-fn store_of_manifest(path: &Path) -> Option<PathBuf> {
-    if !path.is_file() {
-        return None;
+impl Store {
+    /// The store in this folder, if it is one.
+    pub(super) fn at(folder: &Path) -> Option<Store> {
+        let is_store = folder.join("manifests").is_dir() && folder.join("blobs").is_dir();
+        is_store.then(|| Store(folder.to_path_buf()))
     }
-    let manifests = path.ancestors().nth(DEPTH)?;
-    let store = manifests.parent()?;
-    (manifests.file_name()? == "manifests" && is_store(store)).then(|| store.to_path_buf())
-}
 
-/// Where the manifest of a name lies; None if the name could lead elsewhere.
-fn manifest_of(store: &Path, name: &str) -> Option<PathBuf> {
-    let (name, tag) = name.split_once(':').unwrap_or((name, DEFAULTS[2]));
-    let mut parts: Vec<&str> = name.split('/').collect();
-    if parts.len() > 3 {
-        return None;
+    /// The store that a file is a manifest of.
+    pub(super) fn of_manifest(path: &Path) -> Option<Store> {
+        let real = path.canonicalize().ok()?;
+        let manifests = real.ancestors().nth(N_PARTS).filter(|folder| folder.ends_with("manifests"))?;
+        Store::at(manifests.parent()?)
     }
-    for default in DEFAULTS[..2].iter().rev().skip(parts.len() - 1) {
-        parts.insert(0, default);
-    }
-    parts.push(tag);
-    let is_plain =
-        |part: &&str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', '\0', ':']);
-    parts.iter().all(is_plain).then(|| store.join("manifests").join(parts.iter().collect::<PathBuf>()))
-}
 
-fn the_only_one(store: &Path, links: Links) -> Result<Found, Error> {
-    let names = names(store)?;
-    match names.as_slice() {
-        [one] => match manifest_of(store, one) {
-            Some(manifest) => model(store, &manifest, links),
-            None => Err(no_such(store, one)),
-        },
-        [] => Err(fault("OL-EMPTY", "this store of Ollama holds no model".into(), store)
-            .hint("`ollama pull NAME` puts one there")
-            .into()),
-        several => Err(fault("DIR-AMBIGUOUS", "this is a store of Ollama with several models".into(), store)
-            .found_wanted(listed(several), "one")
-            .hint(format!("name one of them, like '{}:{}'", shown_path(store), several[0]))
-            .into()),
+    /// The store and the name in `STORE:NAME` or `STORE:NAME:TAG`.
+    pub(super) fn and_name(reference: &str) -> Option<(Store, &str)> {
+        reference.match_indices(':').find_map(|(at, _)| {
+            let (folder, name) = (&reference[..at], &reference[at + 1..]);
+            Some((Store::at(Path::new(folder)).filter(|_| !folder.is_empty() && !name.is_empty())?, name))
+        })
     }
-}
 
-/// Names of the models of a store, as Ollama prints them, sorted.
-fn names(store: &Path) -> Result<Vec<String>, Error> {
-    let mut open = vec![(store.join("manifests"), Vec::<String>::new())];
-    let mut found = Vec::new();
-    while let Some((folder, parts)) = open.pop() {
-        let entries = std::fs::read_dir(&folder).map_err(|cause| io("list", &folder, None, cause))?;
-        for entry in entries.flatten().take(MAX_ENTRIES) {
-            // names that are no text are no model's
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let mut parts = parts.clone();
-            parts.push(name);
-            let path = entry.path();
-            if parts.len() < DEPTH && path.is_dir() {
-                open.push((path, parts));
-            } else if parts.len() == DEPTH && path.is_file() {
-                let n_defaults =
-                    parts.iter().zip(&DEFAULTS[..2]).take_while(|(part, default)| part == default);
-                let skipped = n_defaults.count();
-                found.push(format!("{}:{}", parts[skipped..DEPTH - 1].join("/"), parts[DEPTH - 1]));
+    /// Where the blobs lie.
+    pub(super) fn blobs(&self) -> PathBuf {
+        self.0.join("blobs")
+    }
+
+    /// The manifest of a model by its name: `NAME`, `OWNER/NAME` or `HOST/OWNER/NAME`, perhaps with `:TAG`.
+    ///
+    /// # Errors
+    /// The store has no such model: the message lists those that it has.
+    pub(super) fn manifest_of(&self, name: &str) -> Result<PathBuf, Error> {
+        let found = self.path_of(name).filter(|path| path.is_file());
+        found.ok_or_else(|| {
+            let says = format!("the store has no model '{}'", shown(name));
+            self.choose(Fault::new("OL-MISSING", says))
+        })
+    }
+
+    fn path_of(&self, name: &str) -> Option<PathBuf> {
+        // a host may hold a port: only what stands behind the last slash can be a tag
+        let (before, last) =
+            name.rsplit_once('/').map_or((None, name), |(before, last)| (Some(before), last));
+        let (last, tag) = last.split_once(':').unwrap_or((last, DEFAULTS[2]));
+        let mut parts: Vec<&str> = before.map(|before| before.split('/').collect()).unwrap_or_default();
+        parts.extend([last, tag]);
+        let missing = N_PARTS.checked_sub(parts.len())?;
+        let parts = DEFAULTS[..missing].iter().copied().chain(parts);
+        let is_plain =
+            |part: &str| !part.is_empty() && !matches!(part, "." | "..") && !part.contains(['\\', '\0', '/']);
+        let mut path = self.0.join("manifests");
+        for part in parts {
+            if !is_plain(part) {
+                return None;
             }
+            path.push(part);
         }
+        Some(path)
     }
-    found.sort_unstable();
-    Ok(found)
+
+    /// That a model has to be chosen, and which there are.
+    pub(super) fn ambiguous(&self) -> Error {
+        self.choose(Fault::new("OL-CHOOSE", "this is the store of Ollama, not one model"))
+    }
+
+    fn choose(&self, fault: Box<Fault>) -> Error {
+        let names = self.names();
+        let mut found = names.iter().take(MAX_SHOWN).map(|name| shown(name)).collect::<Vec<_>>().join(", ");
+        if names.len() > MAX_SHOWN {
+            found.push_str(&format!(" and {} more", names.len() - MAX_SHOWN));
+        }
+        let fault = fault.in_file(&self.0);
+        Error::Refused(match names.first() {
+            None => fault.found_wanted("no models", "one").hint("fetch a model with ollama pull"),
+            Some(first) => fault.found_wanted(found, "one of them").hint(format!(
+                "choose one by its name: '{}:{}'",
+                shown_path(&self.0),
+                shown(first)
+            )),
+        })
+    }
+
+    /// Names of the models as one would ask for them, sorted.
+    fn names(&self) -> Vec<String> {
+        let mut level = vec![(self.0.join("manifests"), Vec::<String>::new())];
+        for _ in 0..N_PARTS {
+            let mut below = Vec::new();
+            for (folder, parts) in level {
+                let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+                for entry in entries.flatten().take(MAX_NAMES.saturating_sub(below.len())) {
+                    // a name that is not UTF-8 cannot be asked for; hidden files are the system's
+                    if let Some(name) = entry.file_name().to_str().filter(|name| !name.starts_with('.')) {
+                        let parts = parts.iter().cloned().chain([name.to_owned()]).collect();
+                        below.push((entry.path(), parts));
+                    }
+                }
+            }
+            level = below;
+        }
+        let files = level.into_iter().filter(|(path, _)| path.is_file());
+        let mut names: Vec<String> = files.map(|(_, parts)| short_name(&parts)).collect();
+        names.sort_unstable();
+        names
+    }
 }
 
-/// The weights that a manifest names.
-fn model(store: &Path, manifest: &Path, links: Links) -> Result<Found, Error> {
-    let layers = read(manifest)?.layers;
-    let of_type =
-        |wanted: &str| -> Vec<&Layer> { layers.iter().filter(|layer| layer.media_type == wanted).collect() };
-    let weights = of_type(WEIGHTS);
-    let [layer] = weights.as_slice() else {
-        let found = match (weights.len(), of_type(ADAPTER).len()) {
-            (0, 0) => "no layer of weights".to_owned(),
-            (0, n) => format!("{n} layers of adapters alone"),
-            (n, _) => format!("{n} layers of weights"),
-        };
-        let says = "the manifest does not name one file of weights".to_owned();
-        return Err(fault("OL-LAYERS", says, manifest).found_wanted(found, "one layer of weights").into());
-    };
-    let Some(blob) = blob_name(&layer.digest) else {
-        let says = "the manifest's digest is no SHA-256".to_owned();
-        return Err(fault("OL-DIGEST", says, manifest)
-            .found_wanted(shown(&layer.digest), "sha256: and 64 hexadecimal digits")
-            .into());
-    };
-    let blobs = store.join("blobs");
-    let boundary = match links {
-        Links::Anywhere => Boundary::anywhere(),
-        Links::Inside => Boundary::of(&[&blobs])?,
-    };
-    let place = LocalFolder::new(&blobs, boundary, None);
-    if !place.has(&blob)? {
-        return Err(fault("OL-BLOB", format!("the blob '{blob}' is not in the store"), manifest)
-            .hint("the download looks unfinished: `ollama pull` it again")
-            .into());
+/// Host, owner, name and tag as one would write them.
+fn short_name(parts: &[String]) -> String {
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    match parts[..] {
+        [host, owner, name, tag] if host == DEFAULTS[0] && owner == DEFAULTS[1] => format!("{name}:{tag}"),
+        [host, owner, name, tag] if host == DEFAULTS[0] => format!("{owner}/{name}:{tag}"),
+        [host, owner, name, tag] => format!("{host}/{owner}/{name}:{tag}"),
+        _ => parts.join("/"),
     }
-    let file = place.open(&blob)?;
-    if file.size_bytes() != layer.size {
-        return Err(fault(
-            "OL-SIZE",
-            "the blob has another size than its manifest says".into(),
-            &blobs.join(&blob),
-        )
-        .found_wanted(
-            format!("{} bytes", grouped(file.size_bytes())),
-            format!("{} bytes", grouped(layer.size)),
-        )
-        .hint("the download looks unfinished: `ollama pull` it again")
-        .into());
-    }
-    Ok(Found { place: Arc::new(place), file: Some((blobs.join(&blob), file)) })
 }
 
-fn read(manifest: &Path) -> Result<Manifest, Error> {
-    let refused = |cause| io("read", manifest, None, cause);
-    let size = std::fs::metadata(manifest).map_err(refused)?.len();
+/// Name of the blob that holds a model's weights, and how long it has to be.
+///
+/// # Errors
+/// The manifest is none, or names no weights, several, an adapter over them, or something that is no digest.
+pub(super) fn weights_of(manifest: &Path) -> Result<(String, u64), Error> {
+    let refuse = |fault: Box<Fault>| Error::Refused(fault.in_file(manifest));
+    let file = LocalFile::open(manifest)?;
+    let size = file.size_bytes();
     if size > MAX_MANIFEST_BYTES {
-        return Err(fault("OL-MANIFEST", "the manifest is longer than any real one".into(), manifest)
-            .found_wanted(grouped(size), format!("at most {} bytes", grouped(MAX_MANIFEST_BYTES)))
-            .into());
+        return Err(refuse(Fault::new("OL-MANIFEST", "the manifest is longer than allowed").found_wanted(
+            format!("{} bytes", grouped(size)),
+            format!("at most {}", grouped(MAX_MANIFEST_BYTES)),
+        )));
     }
-    let bytes = std::fs::read(manifest).map_err(refused)?;
-    serde_json::from_slice(&bytes).map_err(|cause| {
-        fault(
-            "OL-MANIFEST",
-            format!("this is no manifest of Ollama: {}", shown(&cause.to_string())),
-            manifest,
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+    file.read_at(0, &mut bytes)?;
+    let Manifest { layers } = serde_json::from_slice(&bytes).map_err(|cause| {
+        refuse(
+            Fault::new(
+                "OL-MANIFEST",
+                format!("this is no manifest of a model: {}", shown(&cause.to_string())),
+            )
+            .hint("fetch the model again with ollama pull"),
         )
-        .hint("`ollama pull` writes it anew")
-        .into()
-    })
-}
-
-/// `sha256:HEX` as it is called among the blobs.
-fn blob_name(digest: &str) -> Option<String> {
-    let hex = digest.strip_prefix("sha256:")?;
-    let is_hex = hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hex.then(|| format!("sha256-{hex}"))
-}
-
-fn no_such(store: &Path, name: &str) -> Error {
-    let fault = fault("OL-MODEL", format!("the store holds no model '{}'", shown(name)), store);
-    match names(store) {
-        Ok(names) if !names.is_empty() => fault.found_wanted(listed(&names), shown(name)).into(),
-        _ => fault.into(),
+    })?;
+    let of_type = |wanted: &str| layers.iter().filter(|layer| layer.media_type == wanted).collect::<Vec<_>>();
+    let models = of_type(MODEL);
+    let [model] = models[..] else {
+        return Err(refuse(
+            Fault::new("OL-LAYERS", "the manifest does not name one file of weights")
+                .found_wanted(format!("{} layers of type {MODEL}", models.len()), "one")
+                .hint("a model of a cloud service has no weights here; else name the blob itself"),
+        ));
+    };
+    if !of_type(ADAPTER).is_empty() {
+        return Err(refuse(
+            Fault::new(
+                "OL-ADAPTER",
+                "an adapter is laid over the weights, which is not undone for this format",
+            )
+            .found_wanted(format!("a layer of type {ADAPTER}"), "weights alone")
+            .hint(format!("to compare the weights without it, name '{}' itself", shown(&model.digest))),
+        ));
     }
+    let is_hex =
+        |text: &&str| text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let Some(hex) = model.digest.strip_prefix("sha256:").filter(is_hex) else {
+        return Err(refuse(
+            Fault::new("OL-DIGEST", "the weights are named by something that is no digest")
+                .found_wanted(format!("'{}'", shown(&model.digest)), "sha256: and 64 hexadecimal digits"),
+        ));
+    };
+    Ok((format!("sha256-{hex}"), model.size))
 }
 
-fn listed(names: &[String]) -> String {
-    let rest = names.len().saturating_sub(MAX_SHOWN);
-    let and_more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-    let names: Vec<String> = names.iter().take(MAX_SHOWN).map(|name| shown(name)).collect();
-    format!("{}{and_more}", names.join(", "))
-}
-
-fn fault(rule: &'static str, says: String, path: &Path) -> Box<Fault> {
-    Fault::new(rule, says).in_file(path)
-}
-
-impl From<Box<Fault>> for Error {
-    fn from(fault: Box<Fault>) -> Error {
-        Error::Store(fault)
+/// That the blob is as long as the manifest says.
+///
+/// # Errors
+/// It is not.
+pub(super) fn check_size(path: &Path, blob: &dyn Source, wanted_bytes: u64) -> Result<(), Error> {
+    let size = blob.size_bytes();
+    if size == wanted_bytes {
+        return Ok(());
     }
+    let fault = Fault::new("OL-SIZE", "the file of weights has another length than its manifest says");
+    Err(Error::Refused(
+        fault
+            .in_file(path)
+            .found_wanted(format!("{} bytes", grouped(size)), grouped(wanted_bytes))
+            .hint("the download looks unfinished; fetch the model again with ollama pull"),
+    ))
 }

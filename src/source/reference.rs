@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::fault::{shown, shown_path};
 use super::hub::{self, HubCache, ModelId, Snapshot};
+use super::ollama::{self, Store};
 use super::url::Url;
 use super::{Access, Boundary, Error, Fault, Found, Links, LocalFile, LocalFolder, Network, Place};
-use super::{ollama, remote_hub, web};
+use super::{remote_hub, web};
 
 /// Finds what a reference means: an existing path wins over a model id, the local cache over the Hub. No connection is
 /// opened unless the reference is an address or a model id that is not in the cache, and the access allows it.
@@ -16,13 +17,15 @@ use super::{ollama, remote_hub, web};
 /// Nothing is there, it is no file, or the network gave up.
 pub fn resolve(reference: &str, access: &Access) -> Result<Found, Error> {
     let path = Path::new(reference);
-    if let Some(found) = ollama::find(reference, access.links) {
-        return found;
-    }
     if !reference.is_empty() && !reference.contains('\0') {
         match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => return folder(path, access.links),
-            Ok(_) => return file(path, access.links),
+            Ok(_) => {
+                return match Store::of_manifest(path) {
+                    Some(store) => in_store(&store, path, access.links),
+                    None => file(path, access.links),
+                };
+            }
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
             Err(cause) if path.symlink_metadata().is_ok() => {
                 return Err(super::local::io("open", path, None, cause));
@@ -32,6 +35,9 @@ pub fn resolve(reference: &str, access: &Access) -> Result<Found, Error> {
     }
     if let Some(path) = file_of_folder(reference) {
         return file(&path, access.links);
+    }
+    if let Some((store, name)) = Store::and_name(reference) {
+        return in_store(&store, &store.manifest_of(name)?, access.links);
     }
     if is_api_model(reference) {
         return Err(Error::ApiModel { reference: shown(reference) });
@@ -128,7 +134,20 @@ fn not_found(reference: &str, id: Option<&ModelId>, access: &Access) -> Error {
 
 /// A folder of weights.
 fn folder(path: &Path, links: Links) -> Result<Found, Error> {
+    if let Some(store) = Store::at(path) {
+        return Err(store.ambiguous());
+    }
     Ok(Found { place: Arc::new(opened(path, snapshot_of(path), links)?), file: None })
+}
+
+/// The weights that a manifest of a store names.
+fn in_store(store: &Store, manifest: &Path, links: Links) -> Result<Found, Error> {
+    let (name, size_bytes) = ollama::weights_of(manifest)?;
+    let place = opened(&store.blobs(), None, links)?;
+    let path = place.path_of(&name);
+    let blob = place.open(&name)?;
+    ollama::check_size(&path, blob.as_ref(), size_bytes)?;
+    Ok(Found { place: Arc::new(place), file: Some((path, blob)) })
 }
 
 /// A file that the user named, and its folder.

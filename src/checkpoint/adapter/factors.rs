@@ -1,12 +1,13 @@
 //! W + scale · L·R as bytes by position, L and R the factors as the matrix is stored.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::checkpoint::kept::Kept;
 use crate::cpu::Cpu;
 use crate::reductions::Elements;
-use crate::source::{Error, Source};
+use crate::source::{Below, Error, Source};
 use crate::tensor::Dtype;
 
 /// How the changed matrix is stored.
@@ -244,6 +245,32 @@ impl Source for Lora {
             base.file.cost_bytes(base.offset + offset / 4 * size, n_bytes / 4 * size)
         });
         base + factors
+    }
+
+    fn is_remote(&self) -> bool {
+        let factors = [Some(&self.a), Some(&self.b), self.magnitude.as_ref()];
+        factors.into_iter().flatten().any(|factor| factor.file.is_remote())
+            || self.base.as_ref().is_some_and(|base| base.file.is_remote())
+    }
+
+    fn below(&self, ranges: &[Range<u64>]) -> Vec<Below> {
+        let mut below = Vec::new();
+        if self.kept.find((self.owner, 0)).is_none() {
+            for factor in [Some(&self.a), Some(&self.b), self.magnitude.as_ref()].into_iter().flatten() {
+                let n_bytes = factor.n_elements * factor.dtype.size_bits() / 8;
+                let whole = factor.offset..factor.offset + n_bytes;
+                below.push((Arc::clone(&factor.file), std::iter::once(whole).collect()));
+            }
+        }
+        if let Some(base) = &self.base {
+            let size = base.dtype.size_bits() / 8;
+            let element = |at: u64| base.offset + at * size;
+            let of_base = |range: &Range<u64>| element(range.start / 4)..element(range.end.div_ceil(4));
+            let inside =
+                ranges.iter().filter(|range| range.start < range.end && range.end <= self.size_bytes());
+            below.push((Arc::clone(&base.file), inside.map(of_base).collect()));
+        }
+        below
     }
 
     fn verify_unchanged(&self) -> Result<(), Error> {

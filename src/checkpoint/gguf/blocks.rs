@@ -1,10 +1,11 @@
 //! A tensor of blocks, read as the f32 elements it decodes to.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::checkpoint::Encoding;
 use crate::cpu::Cpu;
-use crate::source::{Error, Source};
+use crate::source::{Below, Error, Source};
 use crate::tensor::{BlockType, Cell};
 
 /// Bytes of an element as served.
@@ -124,7 +125,22 @@ impl Source for BlockElements {
     fn cost_bytes(&self, offset: u64, n_bytes: u64) -> u64 {
         let first = offset / ELEMENT_BYTES;
         let end = offset.saturating_add(n_bytes).div_ceil(ELEMENT_BYTES);
-        self.cover(first, end.saturating_sub(first)).n_bytes
+        let cover = self.cover(first, end.saturating_sub(first));
+        self.file.cost_bytes(cover.offset, cover.n_bytes)
+    }
+
+    fn is_remote(&self) -> bool {
+        self.file.is_remote()
+    }
+
+    fn below(&self, ranges: &[Range<u64>]) -> Vec<Below> {
+        let blocks = |range: &Range<u64>| {
+            let first = range.start / ELEMENT_BYTES;
+            let cover = self.cover(first, range.end.div_ceil(ELEMENT_BYTES) - first);
+            cover.offset..cover.offset + cover.n_bytes
+        };
+        let inside = ranges.iter().filter(|range| range.start < range.end && range.end <= self.size_bytes());
+        vec![(Arc::clone(&self.file), inside.map(blocks).collect())]
     }
 
     fn verify_unchanged(&self) -> Result<(), Error> {

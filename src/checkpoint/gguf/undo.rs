@@ -2,10 +2,11 @@
 //!
 //! What it permutes or stacks is a matter of views (`roles`). Source: the conversion scripts of llama.cpp.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::checkpoint::{Encoding, TensorEntry};
-use crate::source::{Error, Source};
+use crate::source::{Below, Error, Source};
 use crate::tensor::Dtype;
 
 /// What was done to every element.
@@ -72,6 +73,23 @@ impl Source for Undone {
         }
         buffer.copy_from_slice(&elements[before..before + buffer.len()]);
         Ok(())
+    }
+
+    fn cost_bytes(&self, offset: u64, n_bytes: u64) -> u64 {
+        self.file.cost_bytes(self.offset.saturating_add(offset), n_bytes)
+    }
+
+    fn is_remote(&self) -> bool {
+        self.file.is_remote()
+    }
+
+    fn below(&self, ranges: &[Range<u64>]) -> Vec<Below> {
+        let whole = |range: &Range<u64>| {
+            let (start, end) = (range.start / 4 * 4, range.end.next_multiple_of(4).min(self.size_bytes));
+            self.offset + start..self.offset + end
+        };
+        let inside = ranges.iter().filter(|range| range.start < range.end && range.end <= self.size_bytes);
+        vec![(Arc::clone(&self.file), inside.map(whole).collect())]
     }
 
     fn verify_unchanged(&self) -> Result<(), Error> {

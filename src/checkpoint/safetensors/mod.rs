@@ -5,26 +5,15 @@ mod second_reader;
 mod sniff;
 mod tiling;
 
+pub(super) use self::sniff::{SNIFF_BYTES, sniff};
+
 use super::{Error, Limits, Note, TensorEntry};
 use crate::source::{Fault, Source, grouped};
 
 /// Bytes before the header: its length, little endian.
 const LENGTH_BYTES: u64 = 8;
 /// Longest header that the format allows.
-const FORMAT_MAX_HEADER_BYTES: u64 = 100_000_000;
-
-/// Whether a file of another ending starts as safetensors do: with a length, and a header behind it that opens a JSON object.
-///
-/// # Errors
-/// The name of what it is, or that it is of no known format.
-pub(super) fn is_like_one(file: &dyn Source) -> Result<(), Error> {
-    let size = file.size_bytes();
-    let start = start_of(file, size.min(sniff::SNIFF_BYTES))?;
-    if size < LENGTH_BYTES || matches!(start.get(LENGTH_BYTES as usize), None | Some(b'{' | b' ')) {
-        return Ok(());
-    }
-    Err(sniff::sniff(&start).unwrap_or_else(|| sniff::unknown(&start)).into())
-}
+pub(super) const FORMAT_MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// Reads and checks the header of a file. Nothing of the data is read.
 pub(super) fn admit(file: &dyn Source, limits: &Limits) -> Result<(Vec<TensorEntry>, Vec<Note>), Error> {
@@ -85,7 +74,7 @@ pub(super) fn admit(file: &dyn Source, limits: &Limits) -> Result<(Vec<TensorEnt
 fn header_length(file: &dyn Source, limits: &Limits) -> Result<u64, Error> {
     let size = file.size_bytes();
     if size < LENGTH_BYTES {
-        if let Some(fault) = sniff::sniff(&start_of(file, size)?) {
+        if let Some(fault) = sniff(&start_of(file, size)?) {
             return Err(fault.into());
         }
         return Err(Fault::new(
@@ -103,7 +92,7 @@ fn header_length(file: &dyn Source, limits: &Limits) -> Result<u64, Error> {
     let available = size - LENGTH_BYTES;
     let is_short = length > available;
     if (length > limits.max_header_bytes || is_short)
-        && let Some(fault) = sniff::sniff(&start_of(file, size.min(sniff::SNIFF_BYTES))?)
+        && let Some(fault) = sniff(&start_of(file, size.min(SNIFF_BYTES))?)
     {
         return Err(fault.into());
     }
@@ -150,8 +139,7 @@ fn not_an_object(file: &dyn Source, header: &[u8]) -> Result<Box<Fault>, Error> 
         header.first(),
         Some(b'[' | b'"' | b'-' | b'0'..=b'9' | b'n' | b't' | b'f' | b'\t' | b'\n' | b'\r')
     );
-    if !is_json && let Some(fault) = sniff::sniff(&start_of(file, file.size_bytes().min(sniff::SNIFF_BYTES))?)
-    {
+    if !is_json && let Some(fault) = sniff(&start_of(file, file.size_bytes().min(SNIFF_BYTES))?) {
         return Ok(fault);
     }
     let found = String::from_utf8_lossy(&header[..header.len().min(16)]).into_owned();

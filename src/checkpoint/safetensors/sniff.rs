@@ -3,7 +3,7 @@
 use crate::source::{Fault, shown};
 
 /// Bytes from the start of a file that are enough to know it.
-pub(super) const SNIFF_BYTES: u64 = 512;
+pub(in crate::checkpoint) const SNIFF_BYTES: u64 = 512;
 
 /// Signature, name of the real type, what to do.
 const SIGNATURES: &[(&[u8], &str, &str)] = &[
@@ -23,22 +23,13 @@ const CONVERT: &str =
 /// The fault that names the real type of a file which starts with `start`, or None if it is unknown.
 ///
 /// Only for files that already failed as safetensors: a legal header length may look like a pickle's first bytes.
-pub(super) fn sniff(start: &[u8]) -> Option<Box<Fault>> {
+pub(in crate::checkpoint) fn sniff(start: &[u8]) -> Option<Box<Fault>> {
     if start.starts_with(b"version https://git-lfs") {
         return Some(lfs_pointer(start));
     }
     let (is, hint) = known_type(start)?;
     let fault = Fault::new("ST-TYPE", format!("this is {is}, not safetensors")).at_byte(0);
     Some(fault.found_wanted(is, "a safetensors header").hint(hint))
-}
-
-/// The fault of a file that starts as no known format does.
-pub(super) fn unknown(start: &[u8]) -> Box<Fault> {
-    let first: Vec<String> = start.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    Fault::new("FILE-FORMAT", "this file starts as no known format of weights does")
-        .at_byte(0)
-        .found_wanted(first.join(" "), "safetensors, GGUF, or what torch.save writes")
-        .hint("fetch it again if it should be one of these; ONNX, HDF5 and msgpack are not read")
 }
 
 fn known_type(start: &[u8]) -> Option<(&'static str, &'static str)> {
