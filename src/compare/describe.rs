@@ -44,6 +44,8 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
     let trace = found.facts.trace;
     let log10 = |ln: f64| ln / std::f64::consts::LN_10;
     let tested = trace.n_tests > 0;
+    // answers are weighed against their controls where no unit could be tested
+    let weighed = tested || !found.facts.probes.is_empty();
     let coverage = coverage(&found);
     let weights = Weights {
         verdict: (!selective).then_some(found.decision.verdict),
@@ -52,12 +54,12 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
         } else {
             found.decision.decided_by.iter().map(|name| (*name).to_owned()).collect()
         },
-        likelihood: (!selective && tested).then_some(match found.decision.verdict {
+        likelihood: (!selective && weighed).then_some(match found.decision.verdict {
             // a complete equality is not a matter of the map
             WeightsVerdict::Identical | WeightsVerdict::Requantised => found.likelihood.cap,
             _ => found.likelihood.value,
         }),
-        strength: (!selective && tested).then_some(found.likelihood.strength),
+        strength: (!selective && weighed).then_some(found.likelihood.strength),
         prior: found.options.prior,
         support: support(),
         log10_p: tested.then(|| log10(trace.ln_p)),

@@ -8,7 +8,8 @@ use crate::measure::agreement::Agreement;
 
 /// Agreement that no independent pair of the controls comes near: 2.5 % of the units, and at least 8.
 const AGREEING_SHARE: f64 = 0.025;
-const AGREEING_UNITS: usize = 8;
+/// Units that must find each other in a layer before it counts.
+pub const AGREEING_UNITS: usize = 8;
 
 /// How alike units of independent trained models are, measured: `data/controls.json` (docs/evaluate.md#fit).
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -4,6 +4,6 @@ mod agreement;
 mod likelihood;
 mod trace;
 
-pub use agreement::{ShippedCell, ShippedControls, agrees, ln_weight};
+pub use agreement::{AGREEING_UNITS, ShippedCell, ShippedControls, agrees, ln_weight};
 pub use likelihood::{ENOUGH_FAMILIES, Likelihood, LikelihoodMap, likelihood};
 pub use trace::{ALPHA, FamilyResult, GroupResult, SPREAD_ALPHA, TraceEvidence, combine};

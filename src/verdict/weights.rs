@@ -2,7 +2,7 @@
 
 use crate::align::Side;
 use crate::canonical::Group;
-use crate::evidence::{ALPHA, FamilyResult, SPREAD_ALPHA, TraceEvidence, agrees};
+use crate::evidence::{AGREEING_UNITS, ALPHA, FamilyResult, SPREAD_ALPHA, TraceEvidence, agrees};
 use crate::measure::agreement::Agreement;
 use crate::measure::common_slope::CommonSlope;
 use crate::measure::constants::TrainedConstants;
@@ -310,6 +310,14 @@ fn silent(facts: &Facts<'_>) -> Decision {
              random to equal; independent .29 at the most): they, or an initialisation, may be shared in another basis, of which there is no exact test"
         );
         (WeightsVerdict::Inconclusive, why)
+    } else if facts.trace.n_tests == 0 && answers_would_show(facts.probes) {
+        let n_units: usize = facts.probes.iter().map(|(_, _, found)| found.n_units).sum();
+        let why = format!(
+            "no units could be tested in place, as of models of different widths; of {n_units} MLP units in {} layers, no more answer \
+             the shared tokens alike than of independent models",
+            facts.probes.len()
+        );
+        (WeightsVerdict::NoEvidence, why)
     } else if facts.trace.n_tests == 0 {
         (WeightsVerdict::Inconclusive, "no units that the exact test could use were found".to_owned())
     } else if share.is_none_or(|share| share > POWER_FLOOR) {
@@ -321,11 +329,21 @@ fn silent(facts: &Facts<'_>) -> Decision {
     };
     Decision {
         verdict,
-        decided_by: vec!["trace"],
+        decided_by: vec![if facts.trace.n_tests == 0 && !facts.probes.is_empty() {
+            "probes"
+        } else {
+            "trace"
+        }],
         reasons: vec![reason],
         explained: Vec::new(),
         direction: Direction::Undetermined,
     }
+}
+
+/// Whether a quarter of inherited units would have been found by their answers in each of two layers and more.
+fn answers_would_show(probes: &[(u32, u32, Agreement)]) -> bool {
+    let is_large = |found: &Agreement| AGREEING_UNITS as f64 <= POWER_FLOOR * found.n_units as f64;
+    probes.len() >= 2 && probes.iter().all(|(_, _, found)| is_large(found))
 }
 
 fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
