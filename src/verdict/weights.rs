@@ -479,3 +479,79 @@ fn mean_share(agreements: &[(u32, u32, Agreement)]) -> Option<f64> {
     let shares = if agreeing.len() >= 2 { agreeing } else { all };
     (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::combine;
+
+    const SILENT: Agreement = Agreement { n_agreeing: 0, n_in_place: 0, n_units: 176 };
+
+    fn facts<'a>(trace: &'a TraceEvidence, probes: &'a [(u32, u32, Agreement)]) -> Facts<'a> {
+        Facts {
+            equality: Equality::default(),
+            requantised: None,
+            families: &[],
+            trace,
+            likelihood: 0.01,
+            agreements: &[],
+            probes,
+            token_span: None,
+            constants: None,
+            common_slope: None,
+            median_cosine: None,
+            is_unknown_graph: false,
+            is_delta_pair: false,
+        }
+    }
+
+    #[test]
+    fn silence_says_something_only_where_inherited_units_would_have_answered() {
+        let trace = combine(&[], 0.0);
+        let small = Agreement { n_units: 31, ..SILENT };
+        for (probes, verdict) in [
+            (&[(0, 0, SILENT), (2, 3, SILENT)][..], WeightsVerdict::NoEvidence),
+            (&[(0, 0, SILENT)], WeightsVerdict::Inconclusive),
+            (&[(0, 0, SILENT), (2, 3, small)], WeightsVerdict::Inconclusive),
+            (&[], WeightsVerdict::Inconclusive),
+        ] {
+            assert_eq!(decide(&facts(&trace, probes)).verdict, verdict, "{probes:?}");
+        }
+    }
+
+    #[test]
+    fn a_small_share_of_everything_is_shared_training_and_a_share_that_varies_is_not() {
+        let trace = combine(&[], 0.0);
+        let partners = Agreement { n_agreeing: 40, ..SILENT };
+        let agreements = [(0, 0, partners), (1, 1, partners), (2, 2, partners)];
+        let probes = [(1, 1, SILENT), (2, 2, SILENT)];
+        let of_merge = CommonSlope {
+            parent: Side::Left,
+            share: 0.2,
+            standard_error: 0.002,
+            n_matrices: 21,
+            p_spread: 1e-4,
+            p_one: 0.4,
+            constants: Some((0.19, 0.03)),
+        };
+        let decided = |common_slope: CommonSlope| {
+            let facts =
+                Facts { agreements: &agreements, common_slope: Some(common_slope), ..facts(&trace, &probes) };
+            decide(&facts)
+        };
+        let decision = decided(of_merge);
+        assert_eq!(decision.verdict, WeightsVerdict::Derived);
+        assert!(decision.decided_by.contains(&"common-slope"), "{:?}", decision.decided_by);
+        for (slope, names_a_merge) in [
+            // too little to tell, excluded, and gains of their own
+            (CommonSlope { p_spread: 0.3, ..of_merge }, true),
+            (CommonSlope { p_spread: 1.0, p_one: 0.0, ..of_merge }, false),
+            (CommonSlope { constants: Some((0.02, 0.03)), ..of_merge }, false),
+        ] {
+            let decision = decided(slope);
+            assert_eq!(decision.verdict, WeightsVerdict::CommonOrigin, "{slope:?}");
+            let says = decision.reasons.join(" ");
+            assert_eq!(says.contains("small share in a merge"), names_a_merge, "{says}");
+        }
+    }
+}
