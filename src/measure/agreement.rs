@@ -7,7 +7,7 @@
 use crate::canonical::CanonicalPart;
 use crate::kernels::{Backend, all_pairs};
 use crate::numerics::Rng;
-use crate::reductions::{AllPairs, Keep, Ranking};
+use crate::reductions::{AllPairs, Best, Keep, Ranking};
 use crate::stream::{Error, ReadMeter, read_rows};
 
 /// Agreement of one pair of layers.
@@ -17,7 +17,7 @@ pub struct Agreement {
     pub n_agreeing: usize,
     /// Of these, units whose partner has their own index.
     pub n_in_place: usize,
-    /// Units of the smaller side.
+    /// Units of the smaller side that have a best partner at all.
     pub n_units: usize,
 }
 
@@ -53,10 +53,14 @@ pub fn agreement(first: &AllPairs, second: &AllPairs) -> Agreement {
         .enumerate()
         .filter_map(|(row, (a, b))| if a.is_some() && a == b { a.map(|column| (row, column)) } else { None })
         .collect();
+    // units that are zero, constant or damaged have no best partner, and their silence says nothing
+    let have_best = |first: &[Best], second: &[Best]| {
+        first.iter().zip(second).filter(|(a, b)| a.index.is_some() && b.index.is_some()).count()
+    };
     Agreement {
         n_agreeing: pairs.len(),
         n_in_place: pairs.iter().filter(|(row, column)| *row == *column as usize).count(),
-        n_units: first.rows.len().min(first.columns.len()),
+        n_units: have_best(&first.rows, &second.rows).min(have_best(&first.columns, &second.columns)),
     }
 }
 
