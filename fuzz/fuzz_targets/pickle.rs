@@ -10,7 +10,9 @@ use zip::{CompressionMethod, ZipWriter};
 fuzz_target!(|data: &[u8]| {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    for (name, bytes) in [("archive/data.pkl", data), ("archive/data/0", &[0; 256]), ("archive/version", b"3\n")] {
+    for (name, bytes) in
+        [("archive/data.pkl", data), ("archive/data/0", &[0; 256]), ("archive/version", b"3\n")]
+    {
         zip.start_file(name, stored).expect("a name of its own");
         zip.write_all(bytes).expect("room in memory");
     }

@@ -12,7 +12,7 @@ pub const MODEL: &[u8] = include_bytes!("../../tests/reference/adapters/llama-ba
 pub const CONFIG: &[u8] = include_bytes!("../../tests/reference/adapters/llama-base/config.json");
 
 /// A folder that this process alone writes to.
-fn folder() -> &'static Path {
+pub fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let path = std::env::temp_dir().join(format!("cognate-fuzz-{}", std::process::id()));

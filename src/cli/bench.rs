@@ -1,6 +1,5 @@
 //! `cognate bench`.
 
-use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use super::args::{Bench as Args, BenchFormat};
 use super::output::Sink;
 use super::progress::Bar;
 use super::screen::Screen;
-use super::{backend, exit, failure, process};
+use super::{backend, exit, failure, process, text_file};
 use crate::bench::{self, BenchReport, KERNELS, MODELS, ModelRun, Options, ProcessFacts, SHAPES};
 use crate::cpu::Cpu;
 use crate::gpu::{self, Api};
@@ -124,10 +123,7 @@ const MAX_BASELINE_BYTES: u64 = 16 << 20;
 /// The document of an earlier run.
 fn earlier_run(path: &Path) -> Result<Value, Box<Failure>> {
     let refuse = |why: String| refused(path, why);
-    let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_BASELINE_BYTES).read_to_string(&mut text))
-        .map_err(|error| refuse(error.to_string()))?;
+    let text = text_file::read(path, MAX_BASELINE_BYTES).map_err(|error| refuse(error.to_string()))?;
     serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))
 }
 

@@ -23,6 +23,7 @@ mod process;
 mod progress;
 mod screen;
 mod signals;
+mod text_file;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ use crate::report::{json, schema};
 use args::{Cli, Verb};
 use output::Sink;
 use screen::Screen;
+
+pub use pairs::{ListedPair, of_text as pairs_of_text};
 
 /// Runs the program on its command line and says how it ended (`exit`).
 #[must_use]

@@ -9,6 +9,7 @@ use super::backend::Chosen;
 use super::compare::{Others, batch_text, one};
 use super::output::Sink;
 use super::screen::Screen;
+use super::text_file::{self, MAX_LIST_BYTES};
 use super::{exit, failure};
 use crate::report::markdown;
 use crate::report::wire::Failure;
@@ -26,7 +27,7 @@ enum JsonPair {
 
 /// Reads the file; empty lines and lines that start with `#` hold no pair.
 pub(super) fn read(path: &Path) -> Result<Vec<Line>, Box<Failure>> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = text_file::read(path, MAX_LIST_BYTES).map_err(|error| {
         Box::new(Failure {
             code: "PAIRS".to_owned(),
             exit_code: exit::INPUT,
@@ -34,10 +35,17 @@ pub(super) fn read(path: &Path) -> Result<Vec<Line>, Box<Failure>> {
             ..Failure::default()
         })
     })?;
-    let lines = text.lines().enumerate();
-    Ok(lines
-        .filter_map(|(idx, line)| parse(line).map(|pair| pair.map_err(|why| bad_line(path, idx + 1, why))))
-        .collect())
+    let lines = of_text(&text).into_iter();
+    Ok(lines.map(|(number, pair)| pair.map_err(|why| bad_line(path, number, why))).collect())
+}
+
+/// Left and right reference of a line, or what is wrong with it.
+pub type ListedPair = Result<(String, String), &'static str>;
+
+/// The pairs of a text with the numbers of their lines from 1.
+#[must_use]
+pub fn of_text(text: &str) -> Vec<(usize, ListedPair)> {
+    text.lines().enumerate().filter_map(|(idx, line)| Some((idx + 1, parse(line)?))).collect()
 }
 
 /// Compares every pair; the code is the first that applies to any of them.
@@ -71,7 +79,7 @@ pub(super) fn run(
 }
 
 /// The pair in a line; None where there is none.
-fn parse(line: &str) -> Option<Result<(String, String), &'static str>> {
+fn parse(line: &str) -> Option<ListedPair> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
         return None;

@@ -13,6 +13,7 @@ use super::args::{Evaluate, EvaluateFormat, Methods};
 use super::backend;
 use super::output::Sink;
 use super::screen::Screen;
+use super::text_file::{self, MAX_LIST_BYTES};
 use super::{exit, failure};
 use crate::compare::METHOD_VERSION;
 use crate::evaluate::{self, LineFault, Listing, Row, Spelling, Summary};
@@ -82,7 +83,7 @@ pub(super) fn run(args: &Evaluate, screen: &Screen) -> Result<u8, Box<Failure>> 
 }
 
 fn read(args: &Evaluate) -> Result<Listing, Box<Failure>> {
-    let text = std::fs::read_to_string(args.manifest()).map_err(|error| {
+    let text = text_file::read(args.manifest(), MAX_LIST_BYTES).map_err(|error| {
         Box::new(Failure {
             code: "MANIFEST".to_owned(),
             exit_code: exit::INPUT,

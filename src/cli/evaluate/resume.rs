@@ -6,10 +6,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::cli::{exit, failure};
+use crate::cli::{exit, failure, text_file};
 use crate::evaluate::{LabelledPair, Outcome, Row};
 use crate::report::json;
 use crate::report::wire::{EvaluatedPair, Failure};
+
+/// Longest file of finished pairs: about a million.
+const MAX_RESULT_BYTES: u64 = 1 << 30;
 
 /// The file of `--resume`, or none.
 pub(super) struct Resume {
@@ -26,7 +29,7 @@ impl Resume {
         if path == manifest {
             return Err(failure::usage("--resume would overwrite the manifest".to_owned()));
         }
-        let text = match std::fs::read_to_string(path) {
+        let text = match text_file::read(path, MAX_RESULT_BYTES) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(unwritable(path, &error)),
