@@ -238,14 +238,18 @@ fn a_file_of_no_known_format_is_said_to_be_that() {
     }
     let folder = Folder::new();
     for (name, is) in
-        [("m.onnx", "an ONNX graph"), ("m.msgpack", "a Flax checkpoint"), ("m.tflite", "TensorFlow")]
+        [("m.npz", "a NumPy archive"), ("m.msgpack", "a Flax checkpoint"), ("m.tflite", "TensorFlow")]
     {
         folder.write(name, b"\x08\x07\x12\x07pytorch\x1a\x052.1.0");
         check(name, &folder, &format!("/{name}"), Refused("FILE-FORMAT", is));
     }
     let folder = Folder::new();
-    folder.write("model.onnx", b"\x08\x07\x12\x07pytorch");
-    check("a folder with ONNX", &folder, "", Refused("DIR-FORMAT", "model.onnx"));
+    folder.write("model.msgpack", b"\x08\x07\x12\x07pytorch");
+    check("a folder with Flax", &folder, "", Refused("DIR-FORMAT", "model.msgpack"));
+    let folder = Folder::new();
+    folder.write("encoder.onnx", b"\x08\x07\x12\x07pytorch").write("decoder.onnx", b"\x08\x07");
+    check("two graphs", &folder, "", Refused("DIR-AMBIGUOUS", "decoder.onnx, encoder.onnx"));
+    let folder = Folder::new();
     folder.write("a.safetensors", &noise);
     check("its own reader", &folder, "/a.safetensors", Refused("ST-HEADER-SIZE", "not a safetensors file"));
 }

@@ -412,7 +412,7 @@ fn sharded() -> Folder {
 #[test]
 fn shards_are_plain_names_beside_the_index() {
     check("two shards", sharded().path(), Accepted(2));
-    check("the index itself", &sharded().at("model.safetensors.index.json"), Accepted(2));
+    check("the file itself", &sharded().at("model.safetensors.index.json"), Accepted(2));
     for (id, shard, fragment) in [
         ("IX01", "../1.safetensors", "separator"),
         ("IX02", "/etc/passwd", "separator"),
@@ -423,7 +423,7 @@ fn shards_are_plain_names_beside_the_index() {
         ("IX06", "1.safetensors\\u0000", "NUL"),
         ("IX07", ".", "folder"),
         ("IX07", "..", "folder"),
-        ("IX08", "model.safetensors.index.json", "the index itself"),
+        ("IX08", "model.safetensors.index.json", "the file itself"),
         ("IX11", "./1.safetensors", "separator"),
     ] {
         let folder = sharded();

@@ -18,6 +18,8 @@ pub struct PairedPart {
     pub group: Group,
     /// Which rows belong together.
     pub rows: RowPairing,
+    /// Parts that could have been held against this one, where values chose: multiplies the p of a test on it.
+    pub n_candidates: usize,
 }
 
 /// A part that has no partner.
@@ -34,13 +36,15 @@ pub struct Unpaired {
 /// Name of the tensor behind a part.
 pub type NameOf<'a> = dyn Fn(Side, &CanonicalPart) -> String + 'a;
 
-/// Pairs the parts of two models under a layer map.
+/// Pairs the parts of two models under a layer map. `by_values` holds (left, right) parts without a role or a common name that were
+/// found to belong together.
 #[must_use]
 pub fn pair_parts(
     left: &CanonicalModel,
     right: &CanonicalModel,
     layer_map: &LayerMap,
     tokens: Option<&TokenMatch>,
+    by_values: &[(usize, usize)],
     name_of: &NameOf<'_>,
 ) -> (Vec<PairedPart>, Vec<Unpaired>) {
     let mut taken_left = BTreeSet::new();
@@ -80,6 +84,7 @@ pub fn pair_parts(
                     right: right_idx,
                     group: Group::of(Some(&role)),
                     rows,
+                    n_candidates: 1,
                 });
             }
             Err(reason) => {
@@ -88,7 +93,7 @@ pub fn pair_parts(
             }
         }
     }
-    pair_rest(left, right, &mut taken_left, &mut pairs, name_of);
+    pair_rest((left, right), &mut taken_left, &mut pairs, by_values, name_of);
     pairs.sort_by_key(|pair| pair.right);
     let taken_right: BTreeSet<usize> = pairs.iter().map(|pair| pair.right).collect();
     let mut unpaired = Vec::new();
@@ -156,64 +161,104 @@ fn rows_of(
 }
 
 /// Part indices of the left and of the right model.
-type BothSides = (Vec<usize>, Vec<usize>);
+pub type BothSides = (Vec<usize>, Vec<usize>);
 
-/// Parts without a role: by name and shape, then by shape and order where both models hold equally many.
-fn pair_rest(
+/// Parts without a role that no name pairs, by shape: those shapes that both models hold.
+#[must_use]
+pub fn unnamed_by_shape(
     left: &CanonicalModel,
     right: &CanonicalModel,
+    name_of: &NameOf<'_>,
+) -> Vec<BothSides> {
+    let by_name = by_name((left, right), &BTreeSet::new(), name_of);
+    let (lefts, rights) = by_name.into_iter().unzip();
+    let by_shape = rest_by_shape((left, right), (&lefts, &rights)).into_values();
+    by_shape.filter(|(lefts, rights)| !lefts.is_empty() && !rights.is_empty()).collect()
+}
+
+/// Parts without a role: by name and shape, by values, then by shape and order where both models hold equally many, or where nothing
+/// else pairs anything.
+fn pair_rest(
+    models: (&CanonicalModel, &CanonicalModel),
     taken_left: &mut BTreeSet<usize>,
     pairs: &mut Vec<PairedPart>,
+    by_values: &[(usize, usize)],
     name_of: &NameOf<'_>,
 ) {
-    let unplaced = |part: &CanonicalPart| part.role.is_none_or(|role| role.part == Part::Other);
-    let shape = |part: &CanonicalPart| (part.stored.view.n_rows, part.stored.view.n_cols, part.n_dimensions);
     let mut taken_right: BTreeSet<usize> = pairs.iter().map(|pair| pair.right).collect();
-    let left_names: HashMap<String, usize> = left
-        .parts
-        .iter()
-        .enumerate()
-        .filter(|(idx, part)| unplaced(part) && !taken_left.contains(idx))
-        .map(|(idx, part)| (name_of(Side::Left, part), idx))
-        .collect();
-    let mut push = |left_idx: usize, right_idx: usize, taken_left: &mut BTreeSet<usize>| {
-        taken_left.insert(left_idx);
-        taken_right.insert(right_idx);
-        pairs.push(PairedPart {
-            left: left_idx,
-            right: right_idx,
-            group: Group::Other,
-            rows: RowPairing::Same,
-        });
+    let mut push = |left: usize, right: usize, taken_left: &mut BTreeSet<usize>, n_candidates: usize| {
+        if !taken_left.contains(&left) && !taken_right.contains(&right) {
+            taken_left.insert(left);
+            taken_right.insert(right);
+            pairs.push(PairedPart { left, right, group: Group::Other, rows: RowPairing::Same, n_candidates });
+        }
     };
-    for (right_idx, part) in right.parts.iter().enumerate().filter(|(_, part)| unplaced(part)) {
-        if let Some(&left_idx) = left_names.get(&name_of(Side::Right, part))
-            && shape(&left.parts[left_idx]) == shape(part)
-            && !taken_left.contains(&left_idx)
-        {
-            push(left_idx, right_idx, taken_left);
+    for (left, right) in by_name(models, taken_left, name_of) {
+        push(left, right, taken_left, 1);
+    }
+    // where neither roles, names nor values say anything, order is all there is, and shows that nothing resembles anything
+    let is_all_there_is = taken_left.is_empty() && by_values.is_empty();
+    let found: BTreeMap<usize, usize> = by_values.iter().map(|&(left, right)| (right, left)).collect();
+    let found_left: BTreeSet<usize> = found.values().copied().collect();
+    for (lefts, rights) in unnamed_by_shape(models.0, models.1, name_of) {
+        let n_candidates = lefts.len().max(rights.len());
+        let goes_by_order = lefts.len() == rights.len() || is_all_there_is;
+        let mut by_order = lefts.into_iter().filter(|left| !found_left.contains(left));
+        for right in rights {
+            let left = found.get(&right).copied().or_else(|| by_order.next().filter(|_| goes_by_order));
+            if let Some(left) = left {
+                push(left, right, taken_left, n_candidates);
+            }
         }
     }
-    let mut by_shape: BTreeMap<(u64, u64, usize), BothSides> = BTreeMap::new();
+}
+
+fn is_unplaced(part: &CanonicalPart) -> bool {
+    part.role.is_none_or(|role| role.part == Part::Other)
+}
+
+/// Rows, columns, dimensions.
+type Shape = (u64, u64, usize);
+
+fn shape(part: &CanonicalPart) -> Shape {
+    (part.stored.view.n_rows, part.stored.view.n_cols, part.n_dimensions)
+}
+
+/// Parts without a role that have one name and one shape.
+fn by_name(
+    (left, right): (&CanonicalModel, &CanonicalModel),
+    taken_left: &BTreeSet<usize>,
+    name_of: &NameOf<'_>,
+) -> Vec<(usize, usize)> {
+    let lefts = left.parts.iter().enumerate();
+    let left_names: HashMap<String, usize> = lefts
+        .filter(|(idx, part)| is_unplaced(part) && !taken_left.contains(idx))
+        .map(|(idx, part)| (name_of(Side::Left, part), idx))
+        .collect();
+    let rights = right.parts.iter().enumerate().filter(|(_, part)| is_unplaced(part));
+    rights
+        .filter_map(|(idx, part)| {
+            let &left_idx = left_names.get(&name_of(Side::Right, part))?;
+            (shape(&left.parts[left_idx]) == shape(part)).then_some((left_idx, idx))
+        })
+        .collect()
+}
+
+/// What is left of the parts without a role.
+fn rest_by_shape(
+    (left, right): (&CanonicalModel, &CanonicalModel),
+    taken: (&BTreeSet<usize>, &BTreeSet<usize>),
+) -> BTreeMap<Shape, BothSides> {
+    let mut by_shape: BTreeMap<Shape, BothSides> = BTreeMap::new();
     for (idx, part) in left.parts.iter().enumerate() {
-        if unplaced(part) && !taken_left.contains(&idx) {
+        if is_unplaced(part) && !taken.0.contains(&idx) {
             by_shape.entry(shape(part)).or_default().0.push(idx);
         }
     }
     for (idx, part) in right.parts.iter().enumerate() {
-        if unplaced(part) && !taken_right.contains(&idx) {
+        if is_unplaced(part) && !taken.1.contains(&idx) {
             by_shape.entry(shape(part)).or_default().1.push(idx);
         }
     }
-    for (lefts, rights) in by_shape.into_values().filter(|(lefts, rights)| lefts.len() == rights.len()) {
-        for (left_idx, right_idx) in lefts.into_iter().zip(rights) {
-            taken_left.insert(left_idx);
-            pairs.push(PairedPart {
-                left: left_idx,
-                right: right_idx,
-                group: Group::Other,
-                rows: RowPairing::Same,
-            });
-        }
-    }
+    by_shape
 }

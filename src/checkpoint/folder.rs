@@ -21,7 +21,7 @@ const INDEX_SUFFIXES: [&str; 2] = [".safetensors.index.json", ".bin.index.json"]
 /// How files of `torch.save` end.
 const PICKLES: [&str; 4] = [".bin", ".pt", ".pth", ".ckpt"];
 /// Weights in formats that are not read.
-const OTHER_FORMATS: [&str; 4] = [".h5", ".onnx", ".msgpack", ".npz"];
+const OTHER_FORMATS: [&str; 3] = [".h5", ".msgpack", ".npz"];
 /// Files that end like weights and are none.
 const NOT_WEIGHTS: [&str; 5] =
     ["training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scaler.pt"];
@@ -49,6 +49,7 @@ pub(super) struct Contents {
     pub ggufs: Vec<String>,
     pub pickle_indexes: Vec<String>,
     pub pickles: Vec<String>,
+    pub onnx: Vec<String>,
     pub other_formats: Vec<String>,
     pub incomplete: Vec<String>,
     pub has_config: bool,
@@ -61,6 +62,7 @@ pub(super) enum Weights {
     Single(String),
     Index(String),
     Gguf(String),
+    Onnx(String),
 }
 
 /// Lists a folder; nothing in it is opened.
@@ -80,6 +82,8 @@ pub(super) fn list(place: &Arc<dyn Place>) -> Result<Contents, Error> {
             &mut contents.incomplete
         } else if PICKLES.iter().any(|end| name.ends_with(end)) && !is_beside_weights(&name) {
             &mut contents.pickles
+        } else if name.ends_with(".onnx") {
+            &mut contents.onnx
         } else if OTHER_FORMATS.iter().any(|end| name.ends_with(end)) {
             &mut contents.other_formats
         } else {
@@ -97,6 +101,7 @@ pub(super) fn list(place: &Arc<dyn Place>) -> Result<Contents, Error> {
         &mut contents.ggufs,
         &mut contents.pickle_indexes,
         &mut contents.pickles,
+        &mut contents.onnx,
         &mut contents.other_formats,
         &mut contents.incomplete,
     ] {
@@ -132,6 +137,7 @@ impl Contents {
             ggufs: Vec::new(),
             pickle_indexes: Vec::new(),
             pickles: Vec::new(),
+            onnx: Vec::new(),
             other_formats: Vec::new(),
             incomplete: Vec::new(),
             has_config: false,
@@ -162,7 +168,19 @@ impl Contents {
                 return Ok(weights);
             }
         }
+        if self.ggufs.is_empty() {
+            return self.onnx();
+        }
         self.gguf()
+    }
+
+    /// The one graph of a folder that holds no weights of another format.
+    fn onnx(&self) -> Result<Weights, Error> {
+        match self.onnx.as_slice() {
+            [] => Err(self.no_weights()),
+            [one] => Ok(Weights::Onnx(one.clone())),
+            several => Err(self.ambiguous("several ONNX graphs", several).into()),
+        }
     }
 
     /// The weights of one format; None where the folder has none.
@@ -253,7 +271,7 @@ impl Contents {
                 format!("the weights are in a format that is not read: {}", listed(&self.other_formats));
             return Fault::new("DIR-FORMAT", says)
                 .in_file(&self.place.path())
-                .found_wanted("other formats", "safetensors, GGUF, or files of torch.save")
+                .found_wanted("other formats", "safetensors, GGUF, ONNX, or files of torch.save")
                 .hint("convert them to safetensors with the tool that wrote them")
                 .into();
         }
@@ -290,8 +308,10 @@ impl Contents {
         };
         let ggufs =
             super::gguf::group(&self.ggufs).into_iter().filter(|name| Some(name) != used_gguf.as_ref());
+        let is_onnx = matches!(self.weights(), Ok(Weights::Onnx(_)));
+        let onnx = self.onnx.iter().filter(|_| !is_onnx).cloned();
         let unused: Vec<String> =
-            unused.into_iter().chain(ggufs).chain(self.other_formats.iter().cloned()).collect();
+            unused.into_iter().chain(ggufs).chain(onnx).chain(self.other_formats.iter().cloned()).collect();
         if !unused.is_empty() {
             let says = format!("other weights in the folder were not read: {}", listed(&unused));
             notes.push(Note { rule: "DIR-OTHER", says });

@@ -344,7 +344,7 @@ impl<'de> Visitor<'de> for WeightMap<'_, '_> {
 }
 
 /// Why a name is not that of a file beside the index.
-fn not_a_plain_name(name: &str, own_name: &str) -> Option<&'static str> {
+pub(super) fn not_a_plain_name(name: &str, own_name: &str) -> Option<&'static str> {
     let drive = name.as_bytes().get(1) == Some(&b':');
     match name {
         "" => Some("is empty"),
@@ -352,7 +352,7 @@ fn not_a_plain_name(name: &str, own_name: &str) -> Option<&'static str> {
         _ if name.contains('\0') => Some("holds a NUL"),
         _ if name.contains(['/', '\\']) => Some("holds a separator"),
         _ if drive => Some("names a drive"),
-        _ if name == own_name => Some("is the index itself"),
+        _ if name == own_name => Some("is the file itself"),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::folder::{self, Contents};
 use super::weights::{self, Admitted};
 use super::{
-    Checkpoint, Config, Error, Limits, Note, Quantisation, adapter, gguf, index, quantised, sidecar,
+    Checkpoint, Config, Error, Limits, Note, Quantisation, adapter, gguf, index, onnx, quantised, sidecar,
 };
 use crate::source::{Access, Found, Network, Place, Source, resolve};
 
@@ -63,6 +63,9 @@ fn open_place(place: &Arc<dyn Place>, limits: &Limits) -> Result<(Checkpoint, Co
         folder::Weights::Gguf(name) => {
             gguf::open(&place.path_of(&name), place.open(&name)?, place.as_ref(), limits)?
         }
+        folder::Weights::Onnx(name) => {
+            onnx::open(&place.path_of(&name), place.open(&name)?, place.as_ref(), limits)?
+        }
     };
     checkpoint.notes.extend(contents.notes());
     Ok((checkpoint, contents))
@@ -83,6 +86,8 @@ fn open_file(
         checkpoint
     } else if gguf::is_one(file.as_ref()) {
         gguf::open(path, file, place.as_ref(), limits)?
+    } else if onnx::is_one(file.as_ref()) {
+        onnx::open(path, file, place.as_ref(), limits)?
     } else {
         single(path, file, limits)?
     };

@@ -7,11 +7,10 @@ use crate::source::{Fault, Source, grouped};
 /// First bytes in a message.
 const SHOWN_BYTES: usize = 8;
 /// What is read.
-const KNOWN: &str = "safetensors, GGUF, or a zip or pickles of torch.save";
+const KNOWN: &str = "safetensors, GGUF, or a zip or pickles of torch.save (ONNX by its name)";
 
 /// Endings that name a format which is not read, and its name.
 const NAMED: &[(&str, &str)] = &[
-    (".onnx", "an ONNX graph"),
     (".h5", "a Keras or HDF5 file"),
     (".hdf5", "a Keras or HDF5 file"),
     (".keras", "a Keras file"),

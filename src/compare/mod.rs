@@ -14,7 +14,7 @@ pub use relatives::{LeftIs, Relatives};
 
 use std::collections::BTreeSet;
 
-use crate::align::{Alignment, LayerMap, PairedPart, TokenMatch, match_tokens, pair_parts};
+use crate::align::{self, Alignment, LayerMap, PairedPart, TokenMatch, match_tokens, pair_parts};
 use crate::canonical::{self, CanonicalModel, CanonicalPart};
 use crate::checkpoint::{Checkpoint, TensorEntry};
 use crate::kernels::Backend;
@@ -390,8 +390,10 @@ fn align(
     }
     clock.stage("layer map", flop);
     let name_of = |side: Side, part: &CanonicalPart| pair.name(side, part).to_owned();
-    let (pairs, unpaired) =
-        pair_parts(&pair.canonical.0, &pair.canonical.1, &layer_map, tokens.as_ref(), &name_of);
+    let models = (&pair.canonical.0, &pair.canonical.1);
+    let unnamed = align::unnamed_by_shape(models.0, models.1, &name_of);
+    let found = identify::match_by_values(backend, models, &unnamed, options.seed, meter)?;
+    let (pairs, unpaired) = pair_parts(models.0, models.1, &layer_map, tokens.as_ref(), &found, &name_of);
     if pairs.is_empty() {
         return Err(Error::NothingComparable(
             "no tensor of one model has a counterpart of its role and shape in the other".into(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::layers::cell_z;
 use super::units::{Axis, load_units, load_vector};
+use crate::align::BothSides;
 use crate::canonical::{CanonicalModel, CanonicalPart};
 use crate::kernels::{Backend, all_pairs};
 use crate::numerics::Rng;
@@ -15,6 +16,8 @@ use crate::tensor::Matrix;
 
 /// z above which two tensors belong together, as for layers.
 const MATCH_Z: f64 = 6.0;
+/// z of n units is √(n − 1) at most, so few units belong together from this share of it on: what is chosen wrongly was paid for.
+const SHARE_OF_LARGEST_Z: f64 = 0.75;
 /// Centred cosine above which two vectors belong together; independent ones of 16 elements reach .5 in 2.5 %.
 const MATCH_COSINE: f64 = 0.5;
 /// Rows of a sketch.
@@ -106,6 +109,40 @@ pub fn adopt_roles(
         adoption.ln_tried += (1..=larger).map(|k| (k as f64).ln()).sum::<f64>();
     }
     Ok(adoption)
+}
+
+/// (left, right) parts of unknown graphs whose names have nothing in common (a prefix was put before them, a network stands in a
+/// larger file): by their values, among those of equal shape. Who tests such a pair pays for all that it could have been.
+///
+/// # Errors
+/// A read or the device failed.
+pub fn match_by_values(
+    backend: &Backend,
+    (left, right): (&CanonicalModel, &CanonicalModel),
+    by_shape: &[BothSides],
+    seed: u64,
+    meter: &ReadMeter,
+) -> Result<Vec<(usize, usize)>, Error> {
+    let mut found = Vec::new();
+    for (lefts, rights) in by_shape {
+        let of = |model: &CanonicalModel, indices: &[usize]| -> Vec<CanonicalPart> {
+            indices.iter().map(|&idx| model.parts[idx].clone()).collect()
+        };
+        let (a, b) = (of(left, lefts), of(right, rights));
+        let view = &a[0].stored.view;
+        let shape = (view.n_rows, view.n_cols);
+        let (scores, threshold) = if shape.0 == 1 || shape.1 == 1 {
+            (vector_scores(&a, &b, meter)?, MATCH_COSINE)
+        } else {
+            let largest_z = (shape.0.min(SKETCH_ROWS as u64) as f64 - 1.0).max(0.0).sqrt();
+            let scores = matrix_scores(backend, &a, &b, shape, seed, meter)?;
+            (scores, MATCH_Z.min(SHARE_OF_LARGEST_Z * largest_z))
+        };
+        let matched = mutual_matches(&scores, a.len(), b.len(), threshold);
+        let pairs = matched.iter().enumerate().filter_map(|(j, i)| Some((lefts[(*i)?], rights[j])));
+        found.extend(pairs);
+    }
+    Ok(found)
 }
 
 /// For each right item the left item that is its best, if it is that one's best too and above the threshold.

@@ -128,6 +128,11 @@ pub fn side_by_side(matrices: &[Matrix]) -> Matrix {
 /// # Errors
 /// A read failed.
 pub fn load_vector(stored: &StoredView, shift: f32, meter: &ReadMeter) -> Result<Vec<f32>, Error> {
+    if stored.view.n_cols == 1 {
+        let rows: Vec<u64> = (0..stored.view.n_rows).collect();
+        let matrix = read_rows(stored, &rows, 0..1, meter)?;
+        return Ok((0..matrix.n_rows).map(|row| matrix.at(row, 0) + shift).collect());
+    }
     let matrix = read_rows(stored, &[0], 0..stored.view.n_cols, meter)?;
     Ok((0..matrix.n_cols).map(|col| matrix.at(0, col) + shift).collect())
 }

@@ -127,6 +127,9 @@ pub const NEAR: f64 = 0.9;
 /// among them; tables of one initialisation .28 to .72, tables taken over .59 and more (docs/methods.md#span).
 pub const SHARED_SPAN: f64 = 0.45;
 
+/// Fewest tests of a graph that is not known which can reject together.
+const FEWEST_UNKNOWN: usize = 2;
+
 /// Smallest detectable share above which silence says nothing.
 const POWER_FLOOR: f64 = 0.25;
 
@@ -320,12 +323,15 @@ fn silent(facts: &Facts<'_>) -> Decision {
         (WeightsVerdict::NoEvidence, why)
     } else if facts.trace.n_tests == 0 {
         (WeightsVerdict::Inconclusive, "no units that the exact test could use were found".to_owned())
+    } else if facts.is_unknown_graph && facts.trace.n_tests < FEWEST_UNKNOWN {
+        let why =
+            "only one tensor could be tested, and in a graph that is not known one alone decides nothing";
+        (WeightsVerdict::Inconclusive, why.to_owned())
     } else if share.is_none_or(|share| share > POWER_FLOOR) {
         let why = "the tests are too small: they would miss a quarter of inherited weights";
         (WeightsVerdict::Inconclusive, why.to_owned())
     } else {
-        let why = "unit by unit, the two models are no more alike than independent training explains";
-        (WeightsVerdict::NoEvidence, why.to_owned())
+        (WeightsVerdict::NoEvidence, nothing_found(facts))
     };
     Decision {
         verdict,
@@ -338,6 +344,21 @@ fn silent(facts: &Facts<'_>) -> Decision {
         explained: Vec::new(),
         direction: Direction::Undetermined,
     }
+}
+
+/// What the tests say where all of them together reject nothing.
+fn nothing_found(facts: &Facts<'_>) -> String {
+    let level = ALPHA.ln() - (facts.trace.n_tests.max(1) as f64).ln();
+    let n_rejecting = facts.families.iter().filter(|family| family.trace.ln_p <= level).count();
+    if n_rejecting == 0 {
+        return "unit by unit, the two models are no more alike than independent training explains"
+            .to_owned();
+    }
+    format!(
+        "of {} tensors tested {n_rejecting} resemble each other unit by unit, the others do not: rows of a fixed meaning do so too, and \
+         less than a quarter of a graph that is not known decides nothing",
+        facts.trace.n_tests
+    )
 }
 
 /// Whether a quarter of inherited units would have been found by their answers in each of two layers and more.

@@ -430,3 +430,30 @@ fn cpu_and_software_vulkan_write_the_same_document() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// Every tensor of a model under another name.
+fn with_prefix(model: &Model, prefix: &str) -> Model {
+    let tensors = model.tensors.iter().map(|(name, stored)| (format!("{prefix}{name}"), stored.clone()));
+    Model { tensors: tensors.collect(), config: model.config.clone() }
+}
+
+#[test]
+fn a_net_without_known_names_is_found_inside_a_file_of_two() {
+    let layout =
+        drawn::LAYOUTS.iter().find(|layout| layout.name.starts_with("convolutions")).expect("listed");
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, model: &Model| -> PathBuf {
+        let path = folder.path().join(name);
+        model.write(&path);
+        path
+    };
+    let (net, other) = (drawn::draw(layout, 1, 0.0), drawn::draw(layout, 2, 0.0));
+    // the other net comes first, so that order alone would pair it
+    let mut both = with_prefix(&other, "else__");
+    both.tensors.extend(with_prefix(&net, "then__").tensors);
+    let both = write("both", &both);
+    let related = compared(&both, &write("net", &with_prefix(&drawn::draw(layout, 1, 0.3), "model.")));
+    assert_eq!(verdict(&related), WeightsVerdict::Derived, "{:?}", related.weights.reasons);
+    let independent = compared(&both, &write("third", &with_prefix(&drawn::draw(layout, 3, 0.0), "model.")));
+    assert!(!is_accusation(verdict(&independent)), "{:?}", independent.weights.reasons);
+}

@@ -7,7 +7,6 @@ mod legacy;
 mod machine;
 mod state_dict;
 mod storage;
-mod strided;
 mod value;
 mod zip;
 

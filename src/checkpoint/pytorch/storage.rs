@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::state_dict::Named;
-use super::strided::Strided;
 use super::value::{Elements, Value};
+use crate::checkpoint::strided::Strided;
 use crate::checkpoint::{Encoding, TensorEntry};
 use crate::source::{Fault, Source, grouped, shown};
 

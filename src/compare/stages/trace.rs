@@ -8,6 +8,7 @@ use crate::evidence::FamilyResult;
 use crate::kernels::Backend;
 use crate::measure::families::{Family, Kind, families};
 use crate::measure::family_test::{Budget, Draw, Model, Outcome, test_family};
+use crate::measure::trace::Trace;
 use crate::reductions::PairMoments;
 use crate::roles::Component;
 use crate::stream::ReadMeter;
@@ -135,24 +136,30 @@ pub(in crate::compare) fn trace(
         let outcome =
             test_family(backend, models, alignment, family, &budget(options.effort), &labels, meter)?;
         flop += outcome.flop;
-        stage.record(family, outcome);
+        let candidates = family.members.iter().map(|member| alignment.pairs[member.pair].n_candidates);
+        let ln_candidates = candidates.map(|n| (n.max(1) as f64).ln()).sum();
+        stage.record(family, outcome, ln_candidates);
     }
     clock.stage("trace", flop);
     Ok(stage)
 }
 
 impl TraceStage {
-    fn record(&mut self, family: &Family, outcome: Outcome) {
+    /// `ln_candidates`: ln of the number of pairs that this one was chosen from.
+    fn record(&mut self, family: &Family, outcome: Outcome, ln_candidates: f64) {
         self.sampled.extend(outcome.sampled_moments);
         self.tested_pairs.extend(family.members.iter().map(|member| member.pair));
         if outcome.is_finite {
+            let paid = |ln_p: f64| (ln_p + ln_candidates).min(0.0);
+            let trace = outcome.trace;
+            let trace = Trace { ln_p: paid(trace.ln_p), ln_p_floor: paid(trace.ln_p_floor), ..trace };
             self.families.push(FamilyResult {
                 kind: family.kind,
                 group: family.group,
                 component: family.component,
                 layers: family.layers,
                 expert: family.expert,
-                trace: outcome.trace,
+                trace,
                 halves: outcome.halves,
                 agreement: outcome.agreement,
             });
