@@ -180,6 +180,21 @@ fn a_call_of_anything_is_refused_and_never_made() {
 }
 
 #[test]
+fn options_of_training_frameworks_are_read_past() {
+    let one = tensor("0", &[2], &[1], 0, 2);
+    for (id, options) in [
+        ("omegaconf", &b"comegaconf.listconfig\nListConfig\n)\x81}(X\x08\0\0\0_content]ub"[..]),
+        ("a callback", b"}cpytorch_lightning.callbacks.model_checkpoint\nModelCheckpoint\nK\x01s"),
+        ("argparse", b"cargparse\nNamespace\n)\x81}(X\x02\0\0\0lrK\x01ub"),
+        ("a long of Python 2", b"c__builtin__\nlong\n"),
+    ] {
+        let checkpoint =
+            dict(&[("hyper_parameters", options.to_vec()), ("state_dict", dict(&[("w", one.clone())]))]);
+        accepted(id, &Zip::of(pickled(&checkpoint)).with("data/0", vec![0; 8]).bytes(), 1);
+    }
+}
+
+#[test]
 fn instructions_that_make_objects_are_refused_by_name() {
     for (name, bytes) in [
         ("INST", &b"(iposix\nsystem\n"[..]),

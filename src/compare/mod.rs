@@ -23,10 +23,14 @@ use crate::measure::family_test::Model;
 use crate::measure::{identify, identify_by_answers, layers};
 use crate::roles::{self, RoleMap};
 use crate::stream::ReadMeter;
+use crate::verdict::weights::Requantised;
 use crate::{evidence, verdict};
 
 /// Version of the statistics and of the decision rule; printed in every report.
-pub const METHOD_VERSION: &str = "2";
+pub const METHOD_VERSION: &str = "3";
+
+/// ln p that equal or rounded numbers count as: 1e-300. Independent numbers round to each other once in 2⁸ and more.
+const LN_P_OF_COPY: f64 = -690.0;
 
 /// How deep to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,10 +241,13 @@ pub fn compare(
     };
     let ln_p =
         combined.strongest_ln_p().min(ln_weight(&agreements)).min(ln_weight(&probes) + probed.ln_tried);
-    let likelihood = evidence::likelihood(ln_p, options.prior);
     let skipped = describe::skipped(&pair, &alignment, &plain);
+    let equality = plain.equality(&pair, &alignment, options, skipped.is_empty());
+    // equal numbers, and numbers that are others rounded, need no units
+    let is_copy = equality.is_identity() || requantised.as_ref().is_some_and(Requantised::is_copy);
+    let likelihood = evidence::likelihood(if is_copy { LN_P_OF_COPY } else { ln_p }, options.prior);
     let facts = verdict::weights::Facts {
-        equality: plain.equality(&pair, &alignment, options, skipped.is_empty()),
+        equality,
         requantised,
         families: &traced.families,
         trace: &combined,
@@ -248,6 +255,7 @@ pub fn compare(
         agreements: &agreements,
         probes: &probes,
         token_span,
+        n_equal_matrices: traced.n_equal_matrices(&plain),
         constants: plain.trained_constants(&pair, &alignment, &combined),
         common_slope: plain.common_slope(&pair, &alignment, &combined),
         median_cosine: plain.median_cosine(&pair, &alignment),

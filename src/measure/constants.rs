@@ -30,9 +30,13 @@ impl TrainedConstants {
     /// Gains and biases are as alike as the matrices are.
     #[must_use]
     pub fn are_alike(&self) -> bool {
-        let as_matrices =
-            self.of_matrices.is_none_or(|cosine| self.median_cosine >= AS_THE_MATRICES * cosine);
-        self.median_cosine >= SHARED_TRAINING && as_matrices
+        self.median_cosine >= SHARED_TRAINING && self.keep_up()
+    }
+
+    /// Gains and biases do not fall behind the matrices.
+    #[must_use]
+    pub fn keep_up(&self) -> bool {
+        self.of_matrices.is_none_or(|cosine| self.median_cosine >= AS_THE_MATRICES * cosine)
     }
 }
 

@@ -203,19 +203,29 @@ impl Place<'_> {
 
 /// Tensors of an unknown graph: units are outputs that another tensor of the same model reads.
 ///
-/// Left out: outputs that nothing reads by shape (classes, boxes), depthwise and grouped filters, recurrent gate blocks and
-/// packed projections, whose rows have a fixed meaning.
+/// Left out: outputs that nothing reads by shape (classes, boxes), outputs of a width that no tensor enters from another one or leaves for
+/// another one (what goes in and out of the model: pixels, sensors, nodes), depthwise and grouped filters, recurrent gate blocks and packed
+/// projections, whose rows have a fixed meaning.
 fn tensor_rows(left: &CanonicalModel, right: &CanonicalModel, alignment: &Alignment) -> Vec<Family> {
     let is_matrix = |part: &CanonicalPart| {
         part.role.is_none_or(|role| role.part == Part::Other) && part.n_dimensions >= 2
     };
-    let read_by_another =
-        |model: &CanonicalModel, idx: usize| {
-            let n_outputs = model.parts[idx].stored.view.n_rows;
-            model.parts.iter().enumerate().any(|(other, part)| {
-                other != idx && is_matrix(part) && part.stored.view.n_cols % n_outputs == 0
-            })
+    let read_by_another = |model: &CanonicalModel, idx: usize| {
+        let n_outputs = model.parts[idx].stored.view.n_rows;
+        let others = model.parts.iter().enumerate().filter(|(other, part)| *other != idx && is_matrix(part));
+        others.into_iter().any(|(_, part)| part.stored.view.n_cols % n_outputs == 0)
+    };
+    let is_hidden = |model: &CanonicalModel, width: u64| {
+        let matrices = || model.parts.iter().filter(|part| is_matrix(part));
+        let shape = |part: &CanonicalPart| (part.stored.view.n_rows, part.stored.view.n_cols);
+        // a filter reads its inputs once a tap
+        let keeps_width = |part: &CanonicalPart| {
+            let (n_rows, n_cols) = shape(part);
+            n_cols == n_rows || part.n_dimensions > 2 && is_taps(n_cols, n_rows)
         };
+        matrices().any(|part| shape(part).0 == width && !keeps_width(part))
+            && matrices().any(|part| shape(part).0 != width && shape(part).1 % width == 0)
+    };
     alignment
         .pairs
         .iter()
@@ -227,6 +237,8 @@ fn tensor_rows(left: &CanonicalModel, right: &CanonicalModel, alignment: &Alignm
                 && part.stored.view.n_rows >= MIN_UNITS
                 && read_by_another(left, pair.left)
                 && read_by_another(right, pair.right)
+                && is_hidden(left, left.parts[pair.left].stored.view.n_rows)
+                && is_hidden(right, part.stored.view.n_rows)
         })
         .map(|(pair_idx, pair)| Family {
             kind: Kind::TensorRows,
@@ -239,4 +251,10 @@ fn tensor_rows(left: &CanonicalModel, right: &CanonicalModel, alignment: &Alignm
             members: vec![Member { pair: pair_idx, axis: Axis::Rows, blocks_per_group: 1 }],
         })
         .collect()
+}
+
+/// Whether a row of n_cols numbers may be a filter over n_inputs: as many taps as usual ones have.
+fn is_taps(n_cols: u64, n_inputs: u64) -> bool {
+    const TAPS: [u64; 12] = [1, 2, 3, 4, 5, 7, 9, 11, 16, 25, 27, 49];
+    n_inputs > 0 && n_cols.is_multiple_of(n_inputs) && TAPS.contains(&(n_cols / n_inputs))
 }

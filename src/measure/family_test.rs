@@ -1,9 +1,12 @@
 //! Runs S2 (and S3 on the same products) on one family of units: read, multiply, test.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::agreement::{Agreement, agreement};
 use super::families::{Family, Kind};
+use super::fixed_patterns::{is_fixed, is_tied, level_own};
 use super::trace::{BLOCK_UNITS, Exchange, Trace, trace_test};
 use super::units::{Axis, load_units, load_vector, read_of_units, side_by_side};
 use crate::align::{Alignment, PairedPart};
@@ -63,8 +66,8 @@ pub struct Outcome {
     pub sampled_moments: Vec<(usize, PairMoments)>,
     /// Floating-point operations of the products.
     pub flop: u64,
-    /// Non-finite values were met and the family was not tested.
-    pub is_finite: bool,
+    /// The family was tested: all values are finite, and not every matrix of it is a mask or made by a formula.
+    pub is_tested: bool,
 }
 
 /// Tests one family. The same seed draws the same units and the same permutations on every backend.
@@ -109,6 +112,19 @@ pub fn test_family(
         let sums = moments::moments(backend, in_memory(&a), in_memory(&b))?;
         is_finite &= sums.n_non_finite_a == 0 && sums.n_non_finite_b == 0;
         sampled_moments.push((member.pair, sums));
+        if family.kind == Kind::ResidualDimensions
+            && is_tied(&a, &units, own_columns(part_l, member.axis, family, &features.0))
+            && is_tied(&b, &units, own_columns(part_r, member.axis, family, &features.1))
+        {
+            continue;
+        }
+        if member.blocks_per_group == 1 {
+            level_own(&mut a, &units, own_columns(part_l, member.axis, family, &features.0));
+            level_own(&mut b, &units, own_columns(part_r, member.axis, family, &features.1));
+        }
+        if is_fixed(&a, &b) {
+            continue;
+        }
         if family.kind == Kind::ResidualDimensions {
             let cut = a.n_cols / 2;
             for (half, range) in [(0, 0..cut), (1, cut..a.n_cols)] {
@@ -134,8 +150,12 @@ pub fn test_family(
         });
     }
     let mut outcome =
-        Outcome { trace: silent(n), halves: None, agreement: None, sampled_moments, flop, is_finite };
-    if !is_finite || n < 2 {
+        Outcome { trace: silent(n), halves: None, agreement: None, sampled_moments, flop, is_tested: false };
+    if !is_finite || (views.is_empty() && halves[0].is_empty()) {
+        return Ok(outcome);
+    }
+    outcome.is_tested = true;
+    if n < 2 {
         return Ok(outcome);
     }
     let test = |scores: &[f32], label: u64| {
@@ -319,6 +339,31 @@ fn draw_features(
             let pick = |ids: &Arc<[u64]>| drawn.iter().map(|&at| ids[at]).collect();
             (pick(left), pick(right))
         }
+    }
+}
+
+/// Columns of a feature matrix that stand for the number of a unit itself: the input of its number in a row (all taps of a filter), the
+/// row of its number in a column.
+fn own_columns(
+    part: &CanonicalPart,
+    axis: Axis,
+    family: &Family,
+    feature_rows: &[u64],
+) -> impl Fn(u64) -> Range<usize> {
+    let n_cols = part.stored.view.n_cols;
+    let is_filter = part.n_dimensions > 2 && n_cols.is_multiple_of(family.n_units.max(1));
+    let n_taps = if is_filter { n_cols / family.n_units.max(1) } else { 1 };
+    let place_of: HashMap<u64, usize> = match axis {
+        Axis::Rows => HashMap::new(),
+        Axis::Columns => feature_rows.iter().enumerate().map(|(place, row)| (*row, place)).collect(),
+    };
+    move |unit| {
+        let first = match axis {
+            Axis::Rows => unit % (n_cols / n_taps).max(1) * n_taps,
+            Axis::Columns => place_of.get(&unit).map_or(u64::MAX, |place| *place as u64),
+        };
+        let first = usize::try_from(first).unwrap_or(usize::MAX);
+        first..first.saturating_add(usize::try_from(n_taps).unwrap_or(1))
     }
 }
 

@@ -8,6 +8,7 @@ pub mod constants;
 pub mod delta;
 pub mod families;
 pub mod family_test;
+pub mod fixed_patterns;
 pub mod identify;
 pub mod identify_by_answers;
 pub mod lattice;

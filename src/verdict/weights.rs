@@ -69,6 +69,26 @@ pub struct Equality {
     pub dtypes_differ: bool,
 }
 
+impl Equality {
+    /// Every weight of both models has the same value.
+    #[must_use]
+    pub fn is_identity(&self) -> bool {
+        self.n_compared > 0 && self.n_equal == self.n_compared && self.is_complete
+    }
+}
+
+impl Requantised {
+    /// One side is the other itself, rounded: not just something on a grid or in a coarse form.
+    #[must_use]
+    pub fn is_copy(&self) -> bool {
+        match self {
+            Requantised::Rounded { .. } => true,
+            Requantised::Grid { fit, .. } => fit.is_over_a(),
+            Requantised::Codebook { .. } => false,
+        }
+    }
+}
+
 /// Everything the rule looks at.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
@@ -88,6 +108,8 @@ pub struct Facts<'a> {
     pub probes: &'a [(u32, u32, Agreement)],
     /// How near the spans of the token tables are, 0 like random ones, 1 the same.
     pub token_span: Option<f64>,
+    /// Matrices with units that are equal to the last element.
+    pub n_equal_matrices: usize,
     /// Gains and biases.
     pub constants: Option<TrainedConstants>,
     /// Slopes of matrices in place, gains and biases.
@@ -123,6 +145,9 @@ pub const SHARED_ANSWERS: f64 = 0.6;
 /// reaches .81 where measured.
 pub const NEAR: f64 = 0.9;
 
+/// Equal matrices from which on training is shared: one table may be frozen since an initialisation.
+const EQUAL_MATRICES: usize = 3;
+
 /// Nearness of spans from which on token tables may be shared in another basis: independent models .29 at the most, distilled ones
 /// among them; tables of one initialisation .28 to .72, tables taken over .59 and more (docs/methods.md#span).
 pub const SHARED_SPAN: f64 = 0.45;
@@ -136,8 +161,7 @@ const POWER_FLOOR: f64 = 0.25;
 /// Decides.
 #[must_use]
 pub fn decide(facts: &Facts<'_>) -> Decision {
-    let all_equal = facts.equality.n_compared > 0 && facts.equality.n_equal == facts.equality.n_compared;
-    if all_equal && facts.equality.is_complete {
+    if facts.equality.is_identity() {
         let how = if facts.equality.dtypes_differ { ", after a lossless cast" } else { "" };
         return Decision {
             verdict: WeightsVerdict::Identical,
@@ -156,7 +180,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         .copied()
         .filter(|group| *group != Group::Embeddings && *group != Group::Norms)
         .collect();
-    if let Some(requantised) = facts.requantised.as_ref().filter(|_| !blocks.is_empty())
+    if let Some(requantised) = facts.requantised.as_ref()
         && let Some(decision) = requantised_copy(requantised)
     {
         return decision;
@@ -330,8 +354,11 @@ fn silent(facts: &Facts<'_>) -> Decision {
     } else if share.is_none_or(|share| share > POWER_FLOOR) {
         let why = "the tests are too small: they would miss a quarter of inherited weights";
         (WeightsVerdict::Inconclusive, why.to_owned())
+    } else if let Some(why) = some_reject(facts) {
+        (WeightsVerdict::Inconclusive, why)
     } else {
-        (WeightsVerdict::NoEvidence, nothing_found(facts))
+        let why = "unit by unit, the two models are no more alike than independent training explains";
+        (WeightsVerdict::NoEvidence, why.to_owned())
     };
     Decision {
         verdict,
@@ -346,19 +373,17 @@ fn silent(facts: &Facts<'_>) -> Decision {
     }
 }
 
-/// What the tests say where all of them together reject nothing.
-fn nothing_found(facts: &Facts<'_>) -> String {
+/// Tests that reject by themselves where all of them together do not.
+fn some_reject(facts: &Facts<'_>) -> Option<String> {
     let level = ALPHA.ln() - (facts.trace.n_tests.max(1) as f64).ln();
     let n_rejecting = facts.families.iter().filter(|family| family.trace.ln_p <= level).count();
-    if n_rejecting == 0 {
-        return "unit by unit, the two models are no more alike than independent training explains"
-            .to_owned();
-    }
-    format!(
-        "of {} tensors tested {n_rejecting} resemble each other unit by unit, the others do not: rows of a fixed meaning do so too, and \
-         less than a quarter of a graph that is not known decides nothing",
-        facts.trace.n_tests
-    )
+    (n_rejecting > 0).then(|| {
+        format!(
+            "of {} tests {n_rejecting} find units that resemble each other, the others do not: parts may be shared, or the rows of a tensor \
+             have a meaning of their own, and less than a quarter of a graph that is not known decides nothing",
+            facts.trace.n_tests
+        )
+    })
 }
 
 /// Whether a quarter of inherited units would have been found by their answers in each of two layers and more.
@@ -416,7 +441,15 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
 /// A shared initialisation leaves the same trace in S2 as descent. Units that answer tokens alike, gains and biases that moved
 /// alike, and near-equal matrices are signs of shared training.
 fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
-    if let Some(cosine) = facts.median_cosine.filter(|cosine| *cosine >= NEAR) {
+    if facts.n_equal_matrices >= EQUAL_MATRICES {
+        let says = format!(
+            "{} matrices are equal to the last element, which training from one start does not leave: training is shared",
+            facts.n_equal_matrices
+        );
+        return (true, says, Some("equality"));
+    }
+    let fall_behind = facts.constants.is_some_and(|constants| !constants.keep_up());
+    if let Some(cosine) = facts.median_cosine.filter(|cosine| *cosine >= NEAR && !fall_behind) {
         let says = format!(
             "matrices are nearer (median cosine {cosine:.2}) than a shared initialisation leaves them"
         );
@@ -518,6 +551,7 @@ mod tests {
             agreements: &[],
             probes,
             token_span: None,
+            n_equal_matrices: 0,
             constants: None,
             common_slope: None,
             median_cosine: None,

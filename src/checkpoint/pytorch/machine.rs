@@ -645,9 +645,17 @@ fn known_global(module: &str, name: &str) -> Option<Global> {
         | ("numpy", "dtype" | "ndarray")
         | ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar")
         | ("_codecs", "encode")
+        | ("typing", "Any")
+        // options and callbacks of training frameworks
+        | ("omegaconf.listconfig", "ListConfig")
+        | ("omegaconf.dictconfig", "DictConfig")
+        | ("omegaconf.base", "ContainerMetadata" | "Metadata")
+        | ("omegaconf.nodes", "AnyNode" | "BooleanNode" | "FloatNode" | "IntegerNode" | "StringNode")
+        | ("pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint")
+        | ("pytorch_lightning.utilities.parsing" | "lightning.fabric.utilities.data", "AttributeDict")
         | (
             "builtins" | "__builtin__",
-            "set" | "frozenset" | "list" | "dict" | "tuple" | "int" | "float" | "bool" | "str" | "bytes"
+            "set" | "frozenset" | "list" | "dict" | "tuple" | "int" | "long" | "float" | "bool" | "str" | "unicode" | "bytes"
             | "slice" | "range" | "complex",
         ) => Some(Global::Inert),
         _ => None,

@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 /// Matrix pairs looked at for a grid.
 const GRID_MATRICES: usize = 6;
+/// Shortest row that is looked at; grids of groups need more and say so themselves.
+const FEWEST_COLUMNS: u64 = 8;
 /// Rows of each.
 const GRID_ROWS: usize = 32;
 
@@ -54,7 +56,7 @@ pub(in crate::compare) fn requantised(
             let is_chosen = !is_quick
                 || read_by_rows(pair.part(Side::Right, paired.right))
                     && matches!(paired.rows, RowPairing::Same);
-            is_chosen && differs && view.n_rows > 1 && view.n_cols >= 32
+            is_chosen && differs && view.n_rows > 1 && view.n_cols >= FEWEST_COLUMNS
         })
         .collect();
     let step = candidates.len().div_ceil(GRID_MATRICES).max(1);
