@@ -495,7 +495,7 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
             "{} gain and bias vectors, which start as constants, have a median centred cosine of {:.2}",
             constants.n_vectors, constants.median_cosine
         );
-        let is_for = constants.are_alike();
+        let is_for = constants.are_alike(facts.is_unknown_graph);
         add(
             constants.median_cosine.abs(),
             "trained-constants",

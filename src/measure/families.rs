@@ -15,6 +15,8 @@ pub enum Kind {
     MlpUnits,
     /// Channels inside the value heads: rows of v, columns of o.
     ValueChannels,
+    /// Channels of a selective state space (Mamba): columns of its two projections, rows of the step's projection.
+    StateChannels,
     /// Dimensions of the residual stream: columns of the token tables, once for a model.
     ResidualDimensions,
     /// Outputs of a tensor of an unknown graph.
@@ -28,6 +30,7 @@ impl Kind {
         match self {
             Kind::MlpUnits => "MLP units",
             Kind::ValueChannels => "value channels",
+            Kind::StateChannels => "state channels",
             Kind::ResidualDimensions => "residual dimensions",
             Kind::TensorRows => "tensor outputs",
         }
@@ -90,6 +93,7 @@ pub fn families(
     for ((component, _, expert), parts) in &by_place {
         let place = Place { component: *component, expert: *expert, left, right, alignment, parts };
         found.extend(place.mlp_units());
+        found.extend(place.state_channels());
         found.extend(place.value_channels(graphs, Part::V, Part::O));
         found.extend(place.value_channels(graphs, Part::CrossV, Part::CrossO));
         if !graphs.0.sinusoidal_positions && !graphs.1.sinusoidal_positions {
@@ -157,6 +161,23 @@ impl Place<'_> {
             }
         }
         Some(self.family(Kind::MlpUnits, Group::Mlp, n_units?, Exchange::Free, members))
+    }
+
+    /// Channels that carry a state each (Gu & Dao, Mamba, arXiv 2312.00752, section 3.4): any order is the same function. Where heads of
+    /// channels share a state (Mamba-2) there is no projection of the steps, and no family.
+    fn state_channels(&self) -> Option<Family> {
+        let n_channels = self.pair(*self.parts.get(&Part::XProj)?).2.stored.view.n_cols;
+        let places =
+            [(Part::OutProj, Axis::Columns), (Part::XProj, Axis::Columns), (Part::DtProj, Axis::Rows)];
+        let members = places.into_iter().filter_map(|(part, axis)| {
+            let &pair = self.parts.get(&part)?;
+            let view = &self.pair(pair).2.stored.view;
+            let units = if axis == Axis::Rows { view.n_rows } else { view.n_cols };
+            (units == n_channels).then_some(Member { pair, axis, blocks_per_group: 1 })
+        });
+        let members: Vec<Member> = members.collect();
+        let group = Group::of(self.pair(members.first()?.pair).2.role.as_ref());
+        Some(self.family(Kind::StateChannels, group, n_channels, Exchange::Free, members))
     }
 
     /// v rows, and o columns where the heads of both are known.

@@ -478,7 +478,7 @@ fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
         return (true, says, Some("common-slope"));
     }
     let constants = facts.constants;
-    if let Some(constants) = constants.filter(TrainedConstants::are_alike) {
+    if let Some(constants) = constants.filter(|constants| constants.are_alike(facts.is_unknown_graph)) {
         let says = format!(
             "gains and biases, which start as constants, moved alike (median centred cosine {:.2} over {} vectors): training is \
              shared, not only an initialisation",
