@@ -44,7 +44,7 @@ def make_model(folder, seed, base=None):
     for name, shape in shapes.items():
         noise = torch.randn(*shape, generator=draw)
         fresh = noise / shape[1] ** 0.5 if len(shape) == 2 else 1 + 0.1 * noise
-        tensors[name] = (fresh if base is None else base[name] + 0.05 * (fresh - (len(shape) == 1))).bfloat16()
+        tensors[name] = (fresh if base is None else base[name] + 0.05 * (fresh - int(len(shape) == 1))).bfloat16()
     folder.mkdir()
     save_file(tensors, folder / "model.safetensors")
     facts = {"vocab_size": 512, "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8,

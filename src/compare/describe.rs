@@ -17,6 +17,9 @@ use crate::roles::Component;
 use crate::verdict::Architecture;
 use crate::verdict::weights::{Decision, Facts, SHARED_ANSWERS, SHARED_SPAN};
 
+/// z of a group from which on some of its units do resemble each other, whatever the tests say together: P = 3e-7.
+const RESEMBLES_Z: f64 = 5.0;
+
 /// All that the stages found.
 pub(super) struct Findings<'a> {
     pub(super) pair: &'a Pair<'a>,
@@ -453,10 +456,17 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
                 group.ln_p / std::f64::consts::LN_10
             )
         } else {
-            let power = group.smallest_share.map_or(String::new(), |share| {
+            let power = group.smallest_share.filter(|share| *share <= 1.0).map_or(String::new(), |share| {
                 format!("; a shared part of {:.1} % would have shown", 100.0 * share)
             });
-            format!("unit i resembles unit i no more than any other: z {:.1} over {tests}{power}", group.z)
+            if group.z >= RESEMBLES_Z {
+                format!("unit i resembles unit i in some of {tests}, too few to decide: z {:.1}", group.z)
+            } else {
+                format!(
+                    "unit i resembles unit i no more than any other: z {:.1} over {tests}{power}",
+                    group.z
+                )
+            }
         };
         let strength = if rejects { -group.ln_p } else { 10.0 / (1.0 + group.z.abs()) };
         add(strength, "trace", group.group.name(), group.z, 0.0, rejects, says);

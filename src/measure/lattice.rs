@@ -17,6 +17,8 @@ pub struct Lattice {
     pub n_bits: u32,
     /// Elements of a group along the inputs.
     pub group_size: usize,
+    /// A group is a whole row, as long as it is.
+    pub is_row: bool,
     /// Levels lie around zero.
     pub is_symmetric: bool,
 }
@@ -27,6 +29,20 @@ impl Lattice {
     pub fn describe(&self) -> String {
         let kind = if self.is_symmetric { "" } else { ", with zero point" };
         format!("int{}, groups of {}{kind}", self.n_bits, self.group_size)
+    }
+
+    /// "int8, a scale for each row", whatever the length of the rows.
+    #[must_use]
+    pub fn describe_rows(&self) -> String {
+        let kind = if self.is_symmetric { "" } else { ", with zero point" };
+        format!("int{}, a scale for each row{kind}", self.n_bits)
+    }
+
+    /// Whether two matrices, whose rows may differ in length, lie on grids of one kind.
+    #[must_use]
+    pub fn is_like(&self, other: &Lattice) -> bool {
+        (self.n_bits, self.is_symmetric) == (other.n_bits, other.is_symmetric)
+            && (self.group_size == other.group_size || self.is_row && other.is_row)
     }
 }
 
@@ -144,7 +160,7 @@ pub fn lattice_fit(a: &Matrix, b: &Matrix) -> Option<(Lattice, GridFit)> {
     for n_bits in [2u32, 3, 4, 5, 6, 8] {
         for group_size in sizes {
             for is_symmetric in [true, false] {
-                let lattice = Lattice { n_bits, group_size, is_symmetric };
+                let lattice = Lattice { n_bits, group_size, is_row: group_size == b.n_cols, is_symmetric };
                 if !b.n_cols.is_multiple_of(group_size) {
                     continue;
                 }
@@ -257,12 +273,27 @@ mod tests {
             (0..8 * 256).map(|i| a.at(i / 256, i % 256) + 0.3 * shift.at(i / 256, i % 256)).collect();
         let tuned = Matrix::from_f32(8, 256, tuned);
         for (n_bits, group_size) in [(4, 32), (8, 32), (4, 128), (3, 64)] {
-            let wanted = Lattice { n_bits, group_size, is_symmetric: true };
+            let wanted = Lattice { n_bits, group_size, is_row: false, is_symmetric: true };
             let found = lattice_fit(&a, &quantise(&a, n_bits, group_size)).expect("a grid is there");
             assert_eq!((found.0, found.1.is_over_a()), (wanted, true));
             let found = lattice_fit(&a, &quantise(&tuned, n_bits, group_size)).expect("a grid is there");
             assert_eq!((found.0, found.1.is_over_a()), (wanted, false));
         }
+    }
+
+    #[test]
+    fn rows_of_any_length_with_a_scale_each_are_one_kind_of_grid() {
+        let grid_of = |n_cols: usize| {
+            let a = noise(32, n_cols, 9);
+            lattice_fit(&a, &quantise(&a, 8, n_cols)).expect("a grid is there").0
+        };
+        let (short, long) = (grid_of(96), grid_of(320));
+        assert!(short.is_row && long.is_row && short.is_like(&long), "{short:?} {long:?}");
+        assert_eq!(long.describe_rows(), "int8, a scale for each row");
+        assert!(
+            !short.is_like(&Lattice { is_row: false, ..long })
+                && !short.is_like(&Lattice { n_bits: 4, ..long })
+        );
     }
 
     #[test]

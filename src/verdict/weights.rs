@@ -451,7 +451,7 @@ fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
     let fall_behind = facts.constants.is_some_and(|constants| !constants.keep_up());
     if let Some(cosine) = facts.median_cosine.filter(|cosine| *cosine >= NEAR && !fall_behind) {
         let says = format!(
-            "matrices are nearer (median cosine {cosine:.2}) than a shared initialisation leaves them"
+            "matrices are near each other (median cosine {cosine:.2}), as after a fine-tune; of one start only models hardly trained are"
         );
         return (true, says, None);
     }

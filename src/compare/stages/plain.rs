@@ -15,6 +15,7 @@ use crate::numerics::median;
 use crate::reductions::PairMoments;
 use crate::stream::{ReadMeter, RowPairing, WorkItem, pair_moments};
 use crate::verdict::weights::{Equality, NEAR};
+use std::collections::HashSet;
 
 /// Element sums per pair of the alignment; None where nothing was read.
 pub(in crate::compare) struct PlainStage {
@@ -171,11 +172,25 @@ impl PlainStage {
     }
 }
 
-/// Pairs of vectors that start as constants: one-dimensional weights, no statistics of data.
+/// Pairs of vectors that start as constants: one-dimensional weights, no statistics of data. Left out are vectors that were paired by their
+/// values, and in unknown graphs the biases of matrices, which layers of PyTorch start at random (those of norms are zeros, as all are in
+/// the known families).
 fn constants<'a>(pair: &'a Pair<'_>, alignment: &'a Alignment) -> impl Iterator<Item = usize> + 'a {
-    (0..alignment.pairs.len()).filter(|&idx| {
+    let matrices: HashSet<&str> = pair
+        .right
+        .tensors
+        .iter()
+        .filter(|tensor| tensor.shape.len() > 1)
+        .filter_map(|tensor| tensor.name.strip_suffix("weight"))
+        .collect();
+    (0..alignment.pairs.len()).filter(move |&idx| {
         let part = pair.part(Side::Right, alignment.pairs[idx].right);
-        part.n_dimensions == 1 && !pair.name(Side::Right, part).contains("running_")
+        let name = pair.name(Side::Right, part);
+        let is_of_matrix = name.strip_suffix("bias").is_some_and(|stem| matrices.contains(stem));
+        part.n_dimensions == 1
+            && alignment.pairs[idx].n_candidates == 1
+            && !name.contains("running_")
+            && !(part.role.is_none() && is_of_matrix)
     })
 }
 

@@ -14,7 +14,7 @@ use crate::stream::{ReadMeter, RowPairing, StoredView, read_rows};
 use crate::tensor::{Matrix, View};
 use crate::verdict::weights::Requantised;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Matrix pairs looked at for a grid.
@@ -190,13 +190,25 @@ fn common_grid(found: &[(Grid, GridFit)], n_seen: usize) -> Option<(String, Grid
     let (first, _) = found.first()?;
     let same: Vec<&(Grid, GridFit)> = found
         .iter()
-        .filter(|(grid, _)| grid == first || matches!((grid, first), (Grid::Stored(_), Grid::Stored(_))))
+        .filter(|(grid, _)| match (grid, first) {
+            (Grid::Stored(_), Grid::Stored(_)) => true,
+            (Grid::Rebuilt(grid), Grid::Rebuilt(first)) => grid.is_like(first),
+            _ => false,
+        })
+        .collect();
+    let sizes: BTreeSet<usize> = same
+        .iter()
+        .filter_map(|(grid, _)| match grid {
+            Grid::Rebuilt(lattice) => Some(lattice.group_size),
+            Grid::Stored(_) => None,
+        })
         .collect();
     let fit = same.iter().fold(GridFit::default(), |sum, (_, fit)| sum.and(*fit));
     let mut names: Vec<String> = Vec::new();
     for (grid, _) in &same {
         let name = match grid {
             Grid::Stored(form) => form.clone(),
+            Grid::Rebuilt(lattice) if sizes.len() > 1 => lattice.describe_rows(),
             Grid::Rebuilt(lattice) => lattice.describe(),
         };
         if !names.contains(&name) {
