@@ -421,12 +421,17 @@ fn archives_must_be_what_torch_writes() {
         refused(id, &good().edited(edit).bytes(), rule, fragment);
     }
     let whole = good().bytes();
+    // the locator stands before the end record of 22 bytes and names the record's place from its byte 8 on
+    let mut past_all = good().with_zip64().bytes();
+    let place = past_all.len() - 22 - 20 + 8;
+    past_all[place..place + 8].fill(0xff);
     for (id, bytes, rule, fragment) in [
         ("cut by one", whole[..whole.len() - 1].to_vec(), "PK-ZIP-END", "no directory at its end"),
         ("cut in half", whole[..whole.len() / 2].to_vec(), "PK-ZIP-END", "no directory at its end"),
         ("only a signature", b"PK\x03\x04".to_vec(), "PK-ZIP-END", "no directory at its end"),
         ("appended", [&whole[..], b"more"].concat(), "PK-ZIP-END", "something was appended"),
         ("two archives", [&whole[..], &whole[..]].concat(), "PK-ZIP", "does not end where"),
+        ("a zip64 record past all", past_all, "PK-ZIP", "not where it should be"),
     ] {
         refused(id, &bytes, rule, fragment);
     }

@@ -23,7 +23,7 @@ use crate::measure::family_test::Model;
 use crate::measure::{identify, identify_by_answers, layers};
 use crate::roles::{self, RoleMap};
 use crate::stream::ReadMeter;
-use crate::verdict::weights::Requantised;
+use crate::verdict::weights::{EQUAL_MATRICES, Requantised};
 use crate::{evidence, verdict};
 
 /// Version of the statistics and of the decision rule; printed in every report.
@@ -245,7 +245,9 @@ pub fn compare(
     let equality = plain.equality(&pair, &alignment, options, skipped.is_empty());
     // equal numbers, and numbers that are others rounded, need no units
     let is_copy = equality.is_identity() || requantised.as_ref().is_some_and(Requantised::is_copy);
-    let likelihood = evidence::likelihood(if is_copy { LN_P_OF_COPY } else { ln_p }, options.prior);
+    let n_equal_matrices = if is_copy { 0 } else { plain.n_equal_matrices(&pair, &alignment, &meter)? };
+    let has_copies = is_copy || n_equal_matrices >= EQUAL_MATRICES;
+    let likelihood = evidence::likelihood(if has_copies { LN_P_OF_COPY } else { ln_p }, options.prior);
     let facts = verdict::weights::Facts {
         equality,
         requantised,
@@ -255,7 +257,7 @@ pub fn compare(
         agreements: &agreements,
         probes: &probes,
         token_span,
-        n_equal_matrices: traced.n_equal_matrices(&plain),
+        n_equal_matrices,
         constants: plain.trained_constants(&pair, &alignment, &combined),
         common_slope: plain.common_slope(&pair, &alignment, &combined),
         median_cosine: plain.median_cosine(&pair, &alignment),

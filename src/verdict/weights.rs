@@ -108,7 +108,7 @@ pub struct Facts<'a> {
     pub probes: &'a [(u32, u32, Agreement)],
     /// How near the spans of the token tables are, 0 like random ones, 1 the same.
     pub token_span: Option<f64>,
-    /// Matrices with units that are equal to the last element.
+    /// Matrices that are equal to the last element, and no masks or formulas; up to [`EQUAL_MATRICES`].
     pub n_equal_matrices: usize,
     /// Gains and biases.
     pub constants: Option<TrainedConstants>,
@@ -146,7 +146,7 @@ pub const SHARED_ANSWERS: f64 = 0.6;
 pub const NEAR: f64 = 0.9;
 
 /// Equal matrices from which on training is shared: one table may be frozen since an initialisation.
-const EQUAL_MATRICES: usize = 3;
+pub const EQUAL_MATRICES: usize = 3;
 
 /// Nearness of spans from which on token tables may be shared in another basis: independent models .29 at the most, distilled ones
 /// among them; tables of one initialisation .28 to .72, tables taken over .59 and more (docs/methods.md#span).
@@ -187,6 +187,9 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     }
     if blocks.is_empty() && explained.contains(&Group::Embeddings) {
         return grafted(facts);
+    }
+    if blocks.is_empty() && facts.n_equal_matrices >= EQUAL_MATRICES {
+        return partly_equal(facts);
     }
     if blocks.is_empty() {
         return silent(facts);
@@ -323,6 +326,20 @@ fn grafted(facts: &Facts<'_>) -> Decision {
     }
 }
 
+/// Some matrices are the same numbers, where no test of units speaks: a trunk under other layers, in a network without units.
+fn partly_equal(facts: &Facts<'_>) -> Decision {
+    let share = 100.0 * facts.equality.n_equal as f64 / facts.equality.n_compared.max(1) as f64;
+    Decision {
+        verdict: WeightsVerdict::PartlyDerived,
+        decided_by: vec!["equality"],
+        reasons: vec![format!(
+            "{EQUAL_MATRICES} matrices or more, {share:.1} % of the values read, are equal to the last element; no test of units speaks for the rest"
+        )],
+        explained: vec![Group::Other],
+        direction: Direction::Undetermined,
+    }
+}
+
 fn silent(facts: &Facts<'_>) -> Decision {
     let share = facts.trace.smallest_share;
     let (verdict, reason) = if facts.trace.ln_p <= ALPHA.ln() {
@@ -443,8 +460,7 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
 fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
     if facts.n_equal_matrices >= EQUAL_MATRICES {
         let says = format!(
-            "{} matrices are equal to the last element, which training from one start does not leave: training is shared",
-            facts.n_equal_matrices
+            "{EQUAL_MATRICES} matrices or more are equal to the last element, which training from one start does not leave: training is shared"
         );
         return (true, says, Some("equality"));
     }
@@ -572,6 +588,18 @@ mod tests {
         ] {
             assert_eq!(decide(&facts(&trace, probes)).verdict, verdict, "{probes:?}");
         }
+    }
+
+    #[test]
+    fn equal_matrices_speak_where_no_units_do() {
+        let trace = combine(&[], 0.0);
+        let decided = |n_equal_matrices| decide(&Facts { n_equal_matrices, ..facts(&trace, &[]) });
+        assert_eq!(decided(EQUAL_MATRICES - 1).verdict, WeightsVerdict::Inconclusive);
+        let decision = decided(EQUAL_MATRICES);
+        assert_eq!(
+            (decision.verdict, decision.decided_by),
+            (WeightsVerdict::PartlyDerived, vec!["equality"])
+        );
     }
 
     #[test]

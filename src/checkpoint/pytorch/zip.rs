@@ -158,7 +158,8 @@ fn find_directory(file: &dyn Source) -> Result<Directory, Error> {
     if has_locator {
         let record_at = u64_at(&tail, end_at - 20 + 8);
         let inside = record_at.checked_sub(tail_at).and_then(|at| usize::try_from(at).ok());
-        let record = inside.and_then(|at| tail.get(at..at + 56)).filter(|record| u32_at(record, 0) == END_64);
+        let record =
+            inside.and_then(|at| tail.get(at..)?.get(..56)).filter(|record| u32_at(record, 0) == END_64);
         let Some(record) = record else {
             return Err(damaged(directory_end, "its zip64 record is not where it should be").into());
         };

@@ -10,12 +10,19 @@ use crate::evidence::TraceEvidence;
 use crate::kernels::Backend;
 use crate::measure::common_slope::{CommonSlope, common_slope};
 use crate::measure::constants::{TrainedConstants, trained_constants};
+use crate::measure::fixed_patterns::is_fixed;
 use crate::measure::plain;
 use crate::numerics::median;
 use crate::reductions::PairMoments;
-use crate::stream::{ReadMeter, RowPairing, WorkItem, pair_moments};
-use crate::verdict::weights::{Equality, NEAR};
+use crate::stream::{ReadMeter, RowPairing, WorkItem, pair_moments, read_rows};
+use crate::verdict::weights::{EQUAL_MATRICES, Equality, NEAR};
 use std::collections::HashSet;
+
+/// Fewest elements of a matrix whose equality says something.
+const MIN_EQUAL: u64 = 256;
+/// Rows and columns of an equal matrix that are looked at for a mask or a formula.
+const EQUAL_ROWS: u64 = 64;
+const EQUAL_COLUMNS: u64 = 4096;
 
 /// Element sums per pair of the alignment; None where nothing was read.
 pub(in crate::compare) struct PlainStage {
@@ -122,6 +129,31 @@ impl PlainStage {
                     != pair.part(Side::Right, paired.right).stored.dtype
             }),
         }
+    }
+
+    /// Matrices outside the token tables that are equal to the last element and neither masks nor made by a formula; counted up to
+    /// [`EQUAL_MATRICES`], which is all that is asked.
+    pub(in crate::compare) fn n_equal_matrices(
+        &self,
+        pair: &Pair<'_>,
+        alignment: &Alignment,
+        meter: &ReadMeter,
+    ) -> Result<usize, Error> {
+        let mut n_equal = 0;
+        for idx in matrices(pair, alignment) {
+            let is_equal = self.moments[idx]
+                .is_some_and(|sums| sums.n_elements >= MIN_EQUAL && sums.n_equal == sums.n_elements);
+            if !is_equal || n_equal == EQUAL_MATRICES {
+                continue;
+            }
+            let stored = &pair.part(Side::Right, alignment.pairs[idx].right).stored;
+            let step = stored.view.n_rows.div_ceil(EQUAL_ROWS).max(1);
+            let rows: Vec<u64> =
+                (0..stored.view.n_rows).step_by(usize::try_from(step).unwrap_or(1)).collect();
+            let sample = read_rows(stored, &rows, 0..stored.view.n_cols.min(EQUAL_COLUMNS), meter)?;
+            n_equal += usize::from(!is_fixed(&sample, &sample));
+        }
+        Ok(n_equal)
     }
 
     /// Gains and biases: vectors of the block graph, or one-dimensional weights of an unknown one.

@@ -14,29 +14,15 @@ use crate::roles::Component;
 use crate::stream::ReadMeter;
 use std::collections::BTreeSet;
 
-/// Fewest elements of a matrix whose equality says something.
-const MIN_EQUAL: u64 = 256;
-
 /// Families tested, and what was read for them.
 pub(in crate::compare) struct TraceStage {
     pub(in crate::compare) families: Vec<FamilyResult>,
     /// (pair, sums of the rows read).
     pub(in crate::compare) sampled: Vec<(usize, PairMoments)>,
     tested_pairs: BTreeSet<usize>,
-    /// Pairs of matrices whose units were tested: no masks, no tables made by a formula.
-    unit_pairs: BTreeSet<usize>,
 }
 
 impl TraceStage {
-    /// Of the matrices whose units were tested those that are equal to the last element.
-    pub(in crate::compare) fn n_equal_matrices(&self, plain: &PlainStage) -> usize {
-        let equal = self.unit_pairs.iter().filter(|idx| {
-            plain.moments[**idx]
-                .is_some_and(|sums| sums.n_elements >= MIN_EQUAL && sums.n_equal == sums.n_elements)
-        });
-        equal.count()
-    }
-
     /// Layers of the right model whose units were tested.
     pub(super) fn layers(&self) -> BTreeSet<(Component, u32)> {
         let layers = self.families.iter().filter_map(|family| Some((family.component, family.layers?.1)));
@@ -130,12 +116,7 @@ pub(in crate::compare) fn trace(
     clock: &mut Clock<'_>,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<TraceStage, Error> {
-    let mut stage = TraceStage {
-        families: Vec::new(),
-        sampled: Vec::new(),
-        tested_pairs: BTreeSet::new(),
-        unit_pairs: BTreeSet::new(),
-    };
+    let mut stage = TraceStage { families: Vec::new(), sampled: Vec::new(), tested_pairs: BTreeSet::new() };
     let sampled_plain = options.effort == Effort::Quick && options.wants(Statistic::Plain);
     if !options.wants(Statistic::Trace) && !options.wants(Statistic::Agreement) && !sampled_plain {
         return Ok(stage);
@@ -167,10 +148,8 @@ impl TraceStage {
     /// `ln_candidates`: ln of the number of pairs that this one was chosen from.
     fn record(&mut self, family: &Family, outcome: Outcome, ln_candidates: f64) {
         self.sampled.extend(outcome.sampled_moments);
-        let pairs = family.members.iter().map(|member| member.pair);
-        self.tested_pairs.extend(pairs.clone());
+        self.tested_pairs.extend(family.members.iter().map(|member| member.pair));
         if outcome.is_tested {
-            self.unit_pairs.extend(pairs);
             let paid = |ln_p: f64| (ln_p + ln_candidates).min(0.0);
             let trace = outcome.trace;
             let trace = Trace { ln_p: paid(trace.ln_p), ln_p_floor: paid(trace.ln_p_floor), ..trace };
