@@ -516,7 +516,7 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
             says,
         );
     }
-    if let Some(slope) = facts.common_slope.filter(|slope| slope.share > 0.0 && slope.p_spread <= 0.5) {
+    if let Some(slope) = facts.common_slope.filter(|slope| slope.speaks() && slope.p_spread <= 0.5) {
         let is_for = slope.is_one();
         let says = format!(
             "matrices in place have slopes of {:.3} ± {:.3} on the other model's; that they vary by a tenth of it, as after a shared \

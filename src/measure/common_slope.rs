@@ -68,12 +68,18 @@ impl CommonSlope {
         self.p_one > NOT_ONE && self.fits()
     }
 
+    /// A share that the rule speaks of.
+    #[must_use]
+    pub fn speaks(&self) -> bool {
+        self.share > 0.0 && self.share <= LARGEST_SHARE
+    }
+
     /// A share that the rule speaks of, which gains and biases hold as well.
     fn fits(&self) -> bool {
         let fits_constants = self.constants.is_none_or(|(slope, standard_error)| {
             (slope - self.share).abs() <= STANDARD_ERRORS * standard_error.hypot(self.standard_error)
         });
-        fits_constants && self.share > 0.0 && self.share <= LARGEST_SHARE
+        fits_constants && self.speaks()
     }
 }
 
