@@ -24,6 +24,10 @@ const MATCH_COSINE: f64 = 0.5;
 const SKETCH_ROWS: usize = 48;
 /// Columns of a sketch.
 const SKETCH_COLUMNS: usize = 512;
+/// Most pairs of one shape that are held against each other: a thousand tensors a side.
+const MAX_CELLS: usize = 1 << 20;
+/// Longest vector that is read whole.
+const MAX_VECTOR: u64 = 1 << 20;
 /// Rows of all sketches of one side: two of these make one kept product.
 const MAX_SKETCH_ROWS: usize = 4096;
 
@@ -88,12 +92,7 @@ pub fn adopt_roles(
             indices.iter().map(|&idx| model.parts[idx].clone()).collect()
         };
         let (left, right) = (of(named, &known), of(nameless, &unknown));
-        let (scores, threshold) = if n_rows == 1 {
-            (vector_scores(&left, &right, meter)?, MATCH_COSINE)
-        } else {
-            (matrix_scores(backend, &left, &right, (n_rows, n_cols), seed, meter)?, MATCH_Z)
-        };
-        let matched = mutual_matches(&scores, left.len(), right.len(), threshold);
+        let matched = matches(backend, (&left, &right), (n_rows, n_cols), MATCH_Z, seed, meter)?;
         adoption.n_by_data += matched.iter().flatten().count();
         let mut free = (0..known.len()).filter(|i| !matched.contains(&Some(*i)));
         for (j, &part_idx) in unknown.iter().enumerate() {
@@ -131,18 +130,36 @@ pub fn match_by_values(
         let (a, b) = (of(left, lefts), of(right, rights));
         let view = &a[0].stored.view;
         let shape = (view.n_rows, view.n_cols);
-        let (scores, threshold) = if shape.0 == 1 || shape.1 == 1 {
-            (vector_scores(&a, &b, meter)?, MATCH_COSINE)
-        } else {
-            let largest_z = (shape.0.min(SKETCH_ROWS as u64) as f64 - 1.0).max(0.0).sqrt();
-            let scores = matrix_scores(backend, &a, &b, shape, seed, meter)?;
-            (scores, MATCH_Z.min(SHARE_OF_LARGEST_Z * largest_z))
-        };
-        let matched = mutual_matches(&scores, a.len(), b.len(), threshold);
+        let largest_z = (shape.0.min(SKETCH_ROWS as u64) as f64 - 1.0).max(0.0).sqrt();
+        let threshold = MATCH_Z.min(SHARE_OF_LARGEST_Z * largest_z);
+        let matched = matches(backend, (&a, &b), shape, threshold, seed, meter)?;
         let pairs = matched.iter().enumerate().filter_map(|(j, i)| Some((lefts[(*i)?], rights[j])));
         found.extend(pairs);
     }
     Ok(found)
+}
+
+/// For each right part the left part of its shape that it matches; none where there are too many to hold each against each, or vectors are
+/// longer than any gain.
+fn matches(
+    backend: &Backend,
+    (left, right): (&[CanonicalPart], &[CanonicalPart]),
+    (n_rows, n_cols): (u64, u64),
+    least_z: f64,
+    seed: u64,
+    meter: &ReadMeter,
+) -> Result<Vec<Option<usize>>, Error> {
+    let is_vector = n_rows == 1 || n_cols == 1;
+    let is_too_much = left.len().saturating_mul(right.len()) > MAX_CELLS;
+    if is_too_much || is_vector && n_rows.max(n_cols) > MAX_VECTOR {
+        return Ok(vec![None; right.len()]);
+    }
+    let (scores, threshold) = if is_vector {
+        (vector_scores(left, right, meter)?, MATCH_COSINE)
+    } else {
+        (matrix_scores(backend, left, right, (n_rows, n_cols), seed, meter)?, least_z)
+    };
+    Ok(mutual_matches(&scores, left.len(), right.len(), threshold))
 }
 
 /// For each right item the left item that is its best, if it is that one's best too and above the threshold.
