@@ -30,6 +30,8 @@ pub(super) fn inherited(
     probed: &ProbeStage,
 ) -> Inherited {
     let agreeing = mean_agreement(facts);
+    let chained: BTreeMap<usize, f64> =
+        facts.unit_chain.map_or_else(BTreeMap::new, |chain| chain.found.iter().copied().collect());
     let mut explained: BTreeMap<Group, f64> = BTreeMap::new();
     for (idx, paired) in alignment.pairs.iter().enumerate() {
         if !decision.explained.contains(&paired.group) {
@@ -39,6 +41,7 @@ pub(super) fn inherited(
         let cosine = picture.centred_cosine.or(picture.cosine).unwrap_or(0.0);
         let all_equal = picture.equal_share >= 1.0;
         let by_place = if all_equal { 1.0 } else { cosine.max(0.0).powi(2) };
+        let by_place = by_place.max(chained.get(&idx).copied().unwrap_or(0.0));
         let share = if paired.group == Group::Mlp { by_place.max(agreeing) } else { by_place };
         *explained.entry(paired.group).or_default() += share * pair.n_compared(paired) as f64;
     }

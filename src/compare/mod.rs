@@ -15,7 +15,7 @@ pub use relatives::{LeftIs, Relatives};
 use std::collections::BTreeSet;
 
 use crate::align::{self, Alignment, LayerMap, PairedPart, TokenMatch, match_tokens, pair_parts};
-use crate::canonical::{self, CanonicalModel, CanonicalPart};
+use crate::canonical::{self, CanonicalModel, CanonicalPart, Group};
 use crate::checkpoint::{Checkpoint, TensorEntry};
 use crate::kernels::Backend;
 use crate::measure::agreement::Agreement;
@@ -148,9 +148,13 @@ impl Pair<'_> {
     }
 
     fn part(&self, side: Side, idx: usize) -> &CanonicalPart {
+        &self.parts(side)[idx]
+    }
+
+    fn parts(&self, side: Side) -> &[CanonicalPart] {
         match side {
-            Side::Left => &self.canonical.0.parts[idx],
-            Side::Right => &self.canonical.1.parts[idx],
+            Side::Left => &self.canonical.0.parts,
+            Side::Right => &self.canonical.1.parts,
         }
     }
 
@@ -235,12 +239,22 @@ pub fn compare(
     } else {
         None
     };
+    // where no token can be asked, and nothing is in place or what is may not be all
+    let median_cosine = plain.median_cosine(&pair, &alignment);
+    let may_be_moved =
+        traced.is_unknown_graph() && median_cosine.is_some_and(|cosine| cosine < verdict::weights::NEAR);
+    let followed = if probes.is_empty() && (is_silent || may_be_moved) {
+        stages::follow_units(backend, &pair, &alignment, options, &meter, &mut clock)?
+    } else {
+        None
+    };
     // partners found in another order or basis weigh against the controls; the trace test is silent about them
     let ln_weight = |found: &[(u32, u32, Agreement)]| -> f64 {
         found.iter().map(|(_, _, agreement)| evidence::ln_weight(agreement)).sum()
     };
     let ln_p =
         combined.strongest_ln_p().min(ln_weight(&agreements)).min(ln_weight(&probes) + probed.ln_tried);
+    let ln_p = followed.as_ref().map_or(ln_p, |chain| ln_p.min(chain.ln_weight));
     let skipped = describe::skipped(&pair, &alignment, &plain);
     let equality = plain.equality(&pair, &alignment, options, skipped.is_empty());
     // equal numbers, and numbers that are others rounded, need no units
@@ -257,10 +271,12 @@ pub fn compare(
         agreements: &agreements,
         probes: &probes,
         token_span,
+        unit_chain: followed.as_ref(),
+        chained_groups: chained_groups(&alignment, followed.as_ref()),
         n_equal_matrices,
         constants: plain.trained_constants(&pair, &alignment, &combined),
         common_slope: plain.common_slope(&pair, &alignment, &combined),
-        median_cosine: plain.median_cosine(&pair, &alignment),
+        median_cosine,
         is_unknown_graph: traced.is_unknown_graph(),
         is_delta_pair,
     };
@@ -334,6 +350,13 @@ pub fn compare_among(
     throughput.past_cache_bytes_read += times.past_cache_bytes_read;
     throughput.stages.extend(times.stages);
     Ok(comparison)
+}
+
+/// Groups of the tensors whose units were found in another order.
+fn chained_groups(alignment: &Alignment, followed: Option<&evidence::ChainEvidence>) -> Vec<Group> {
+    let found = followed.into_iter().flat_map(|chain| &chain.found);
+    let groups: BTreeSet<Group> = found.map(|(idx, _)| alignment.pairs[*idx].group).collect();
+    groups.into_iter().collect()
 }
 
 fn described<'a>(

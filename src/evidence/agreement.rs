@@ -54,8 +54,13 @@ pub fn agrees(agreement: &Agreement) -> bool {
 /// scale of a p-value, for the likelihood alone. 0 where the count is not above that mean.
 #[must_use]
 pub fn ln_weight(agreement: &Agreement) -> f64 {
+    ln_weight_against(agreement, ShippedControls::shipped().largest_pair_share)
+}
+
+/// The same against another control share.
+pub(super) fn ln_weight_against(agreement: &Agreement, control_share: f64) -> f64 {
     // a quarter of a unit agrees between random units (docs/methods.md#agreement)
-    let mean = (ShippedControls::shipped().largest_pair_share * agreement.n_units as f64).max(0.25);
+    let mean = (control_share * agreement.n_units as f64).max(0.25);
     let count = agreement.n_agreeing as f64;
     if count <= mean { 0.0 } else { count - mean - count * (count / mean).ln() }
 }

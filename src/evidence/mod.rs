@@ -3,7 +3,9 @@
 mod agreement;
 mod likelihood;
 mod trace;
+mod unit_chain;
 
 pub use agreement::{AGREEING_UNITS, ShippedCell, ShippedControls, agrees, ln_weight};
 pub use likelihood::{ENOUGH_FAMILIES, Likelihood, LikelihoodMap, likelihood};
 pub use trace::{ALPHA, FamilyResult, GroupResult, SPREAD_ALPHA, TraceEvidence, combine};
+pub use unit_chain::{ChainEvidence, weigh_chain};

@@ -1,6 +1,6 @@
 //! Which units a pair of models offers to the exact trace test, each matrix in exactly one family (docs/methods.md#trace).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::trace::Exchange;
 use super::units::Axis;
@@ -236,17 +236,8 @@ fn tensor_rows(left: &CanonicalModel, right: &CanonicalModel, alignment: &Alignm
         let others = model.parts.iter().enumerate().filter(|(other, part)| *other != idx && is_matrix(part));
         others.into_iter().any(|(_, part)| part.stored.view.n_cols % n_outputs == 0)
     };
-    let is_hidden = |model: &CanonicalModel, width: u64| {
-        let matrices = || model.parts.iter().filter(|part| is_matrix(part));
-        let shape = |part: &CanonicalPart| (part.stored.view.n_rows, part.stored.view.n_cols);
-        // a filter reads its inputs once a tap
-        let keeps_width = |part: &CanonicalPart| {
-            let (n_rows, n_cols) = shape(part);
-            n_cols == n_rows || part.n_dimensions > 2 && is_taps(n_cols, n_rows)
-        };
-        matrices().any(|part| shape(part).0 == width && !keeps_width(part))
-            && matrices().any(|part| shape(part).0 != width && shape(part).1 % width == 0)
-    };
+    let hidden_of = |model: &CanonicalModel| hidden_widths(model.parts.iter().filter(|part| is_matrix(part)));
+    let hidden = (hidden_of(left), hidden_of(right));
     alignment
         .pairs
         .iter()
@@ -258,8 +249,8 @@ fn tensor_rows(left: &CanonicalModel, right: &CanonicalModel, alignment: &Alignm
                 && part.stored.view.n_rows >= MIN_UNITS
                 && read_by_another(left, pair.left)
                 && read_by_another(right, pair.right)
-                && is_hidden(left, left.parts[pair.left].stored.view.n_rows)
-                && is_hidden(right, part.stored.view.n_rows)
+                && hidden.0.contains(&left.parts[pair.left].stored.view.n_rows)
+                && hidden.1.contains(&part.stored.view.n_rows)
         })
         .map(|(pair_idx, pair)| Family {
             kind: Kind::TensorRows,
@@ -274,8 +265,25 @@ fn tensor_rows(left: &CanonicalModel, right: &CanonicalModel, alignment: &Alignm
         .collect()
 }
 
+/// Widths inside a model, given its matrices: some tensor makes them of another width, and some tensor makes another width of them. What
+/// goes into a model and comes out of it (pixels, sensors, nodes) may have an order of its own.
+#[must_use]
+pub fn hidden_widths<'a>(matrices: impl Iterator<Item = &'a CanonicalPart>) -> BTreeSet<u64> {
+    let shapes: BTreeSet<(u64, u64, bool)> = matrices
+        .map(|part| (part.stored.view.n_rows, part.stored.view.n_cols, part.n_dimensions > 2))
+        .collect();
+    // a filter reads its inputs once a tap
+    let keeps_width = |&(n_rows, n_cols, is_filter): &(u64, u64, bool)| {
+        n_cols == n_rows || is_filter && is_taps(n_cols, n_rows)
+    };
+    let made: BTreeSet<u64> =
+        shapes.iter().filter(|shape| !keeps_width(shape)).map(|shape| shape.0).collect();
+    let is_read = |width: &u64| shapes.iter().any(|shape| shape.0 != *width && shape.1 % width == 0);
+    made.into_iter().filter(is_read).collect()
+}
+
 /// Whether a row of n_cols numbers may be a filter over n_inputs: as many taps as usual ones have.
-fn is_taps(n_cols: u64, n_inputs: u64) -> bool {
+pub(super) fn is_taps(n_cols: u64, n_inputs: u64) -> bool {
     const TAPS: [u64; 12] = [1, 2, 3, 4, 5, 7, 9, 11, 16, 25, 27, 49];
     n_inputs > 0 && n_cols.is_multiple_of(n_inputs) && TAPS.contains(&(n_cols / n_inputs))
 }

@@ -101,6 +101,8 @@ pub fn test_family(
     let mut views: Vec<AllPairs> = Vec::new();
     let mut halves: [Vec<Vec<f32>>; 2] = [Vec::new(), Vec::new()];
     let (mut flop, mut is_finite, mut sampled_moments) = (0, true, Vec::new());
+    // by one table, whose dimensions are those of the others too
+    let mut is_tied_to_tokens = false;
     for (member, features) in family.members.iter().zip(&features) {
         let pair = &alignment.pairs[member.pair];
         let (part_l, part_r) = (&left.canonical.parts[pair.left], &right.canonical.parts[pair.right]);
@@ -116,6 +118,7 @@ pub fn test_family(
             && is_tied(&a, &units, own_columns(part_l, member.axis, family, &features.0))
             && is_tied(&b, &units, own_columns(part_r, member.axis, family, &features.1))
         {
+            is_tied_to_tokens = true;
             continue;
         }
         if member.blocks_per_group == 1 {
@@ -151,7 +154,7 @@ pub fn test_family(
     }
     let mut outcome =
         Outcome { trace: silent(n), halves: None, agreement: None, sampled_moments, flop, is_tested: false };
-    if !is_finite || (views.is_empty() && halves[0].is_empty()) {
+    if !is_finite || is_tied_to_tokens || (views.is_empty() && halves[0].is_empty()) {
         return Ok(outcome);
     }
     outcome.is_tested = true;

@@ -21,5 +21,6 @@ mod spectrum;
 pub mod token_basis;
 pub mod token_span;
 pub mod trace;
+pub mod unit_chain;
 pub mod unit_map;
 pub mod units;

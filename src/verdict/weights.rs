@@ -2,7 +2,9 @@
 
 use crate::align::Side;
 use crate::canonical::Group;
-use crate::evidence::{AGREEING_UNITS, ALPHA, FamilyResult, SPREAD_ALPHA, TraceEvidence, agrees};
+use crate::evidence::{
+    AGREEING_UNITS, ALPHA, ChainEvidence, FamilyResult, SPREAD_ALPHA, TraceEvidence, agrees,
+};
 use crate::measure::agreement::Agreement;
 use crate::measure::common_slope::CommonSlope;
 use crate::measure::constants::TrainedConstants;
@@ -108,6 +110,10 @@ pub struct Facts<'a> {
     pub probes: &'a [(u32, u32, Agreement)],
     /// How near the spans of the token tables are, 0 like random ones, 1 the same.
     pub token_span: Option<f64>,
+    /// Units in another order, followed through the net.
+    pub unit_chain: Option<&'a ChainEvidence>,
+    /// Groups of the tensors in which they were found.
+    pub chained_groups: Vec<Group>,
     /// Matrices that are equal to the last element, and no masks or formulas; up to [`EQUAL_MATRICES`].
     pub n_equal_matrices: usize,
     /// Gains and biases.
@@ -214,6 +220,13 @@ fn explained_groups(facts: &Facts<'_>) -> Vec<Group> {
     let found = agreeing_layers(facts.agreements) >= 2 || agreeing_layers(facts.probes) >= 2;
     if found && !groups.contains(&Group::Mlp) {
         groups.push(Group::Mlp);
+    }
+    if facts.unit_chain.is_some_and(ChainEvidence::is_shared) {
+        for group in &facts.chained_groups {
+            if !groups.contains(group) {
+                groups.push(*group);
+            }
+        }
     }
     if groups.iter().any(|group| *group != Group::Embeddings) {
         groups.push(Group::Norms);
@@ -348,6 +361,12 @@ fn silent(facts: &Facts<'_>) -> Decision {
     } else if finds_partners(facts) {
         let why = "units of one layer find partners, of the others not: too little to decide";
         (WeightsVerdict::Inconclusive, why.to_owned())
+    } else if let Some(chain) = facts.unit_chain.filter(|chain| chain.n_found > 0) {
+        let why = format!(
+            "of {} tensors that another order of units reached, the units of {} were found: too little to decide",
+            chain.n_reached, chain.n_found
+        );
+        (WeightsVerdict::Inconclusive, why)
     } else if let Some(nearness) = facts.token_span.filter(|nearness| *nearness >= SHARED_SPAN) {
         let why = format!(
             "the token tables span nearer spaces than independent training left them ({nearness:.2} on the way from \
@@ -420,6 +439,7 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
         ("trace", by_trace),
         ("agreement", agreeing_layers(facts.agreements) >= 2),
         ("probes", agreeing_layers(facts.probes) >= 2),
+        ("unit-chain", facts.unit_chain.is_some_and(ChainEvidence::is_shared)),
     ]
     .into_iter()
     .filter_map(|(name, speaks)| speaks.then_some(name))
@@ -464,8 +484,13 @@ fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
         );
         return (true, says, Some("equality"));
     }
-    let fall_behind = facts.constants.is_some_and(|constants| !constants.keep_up());
-    if let Some(cosine) = facts.median_cosine.filter(|cosine| *cosine >= NEAR && !fall_behind) {
+    // of units that were found elsewhere, not of what stands in their place
+    let (constants, median_cosine) = match facts.unit_chain.filter(|chain| chain.is_shared()) {
+        Some(chain) => (chain.constants, Some(chain.median_cosine)),
+        None => (facts.constants, facts.median_cosine),
+    };
+    let fall_behind = constants.is_some_and(|constants| !constants.keep_up());
+    if let Some(cosine) = median_cosine.filter(|cosine| *cosine >= NEAR && !fall_behind) {
         let says = format!(
             "matrices are near each other (median cosine {cosine:.2}), as after a fine-tune; of one start only models hardly trained are"
         );
@@ -493,7 +518,6 @@ fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
         );
         return (true, says, Some("common-slope"));
     }
-    let constants = facts.constants;
     if let Some(constants) = constants.filter(|constants| constants.are_alike(facts.is_unknown_graph)) {
         let says = format!(
             "gains and biases, which start as constants, moved alike (median centred cosine {:.2} over {} vectors): training is \
@@ -567,6 +591,8 @@ mod tests {
             agreements: &[],
             probes,
             token_span: None,
+            unit_chain: None,
+            chained_groups: Vec::new(),
             n_equal_matrices: 0,
             constants: None,
             common_slope: None,

@@ -22,7 +22,22 @@ pub(super) fn relations(found: &Found<'_>) -> Vec<Relation> {
         .filter(|placed| (placed.left.expert == Expert::None) == (placed.right.expert == Expert::None))
         .filter_map(|placed| Some((placed, placed.units.as_ref()?)))
         .collect();
-    [pruned(&mapped), permuted(found, &mapped), rescaled(&mapped)].into_iter().flatten().collect()
+    [pruned(&mapped), permuted(found, &mapped), rescaled(&mapped), followed(found)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Units in another order in a net without layers.
+fn followed(found: &Found<'_>) -> Option<Relation> {
+    let chain = found.facts.unit_chain.filter(|chain| chain.is_shared())?;
+    let says = format!(
+        "units stand in another order: {:.0} % of them found in {} of {} tensors that an order reached",
+        100.0 * chain.share(),
+        chain.n_found,
+        chain.n_reached
+    );
+    Some(Relation::new("units-permuted", says).with("tensors", Parameter::Count(chain.n_found as u64)))
 }
 
 fn pruned(mapped: &[(&Placed, &UnitMap)]) -> Option<Relation> {

@@ -207,7 +207,10 @@ impl PlainStage {
 /// Pairs of vectors that start as constants: one-dimensional weights, no statistics of data. Left out are vectors that were paired by their
 /// values, and in unknown graphs the biases of matrices, which layers of PyTorch start at random (those of norms are zeros, as all are in
 /// the known families).
-fn constants<'a>(pair: &'a Pair<'_>, alignment: &'a Alignment) -> impl Iterator<Item = usize> + 'a {
+pub(super) fn constants<'a>(
+    pair: &'a Pair<'_>,
+    alignment: &'a Alignment,
+) -> impl Iterator<Item = usize> + 'a {
     let matrices: HashSet<&str> = pair
         .right
         .tensors
@@ -227,7 +230,7 @@ fn constants<'a>(pair: &'a Pair<'_>, alignment: &'a Alignment) -> impl Iterator<
 }
 
 /// By role, or by name where there is none.
-fn is_bias(pair: &Pair<'_>, part: &CanonicalPart) -> bool {
+pub(super) fn is_bias(pair: &Pair<'_>, part: &CanonicalPart) -> bool {
     let name = pair.name(Side::Right, part);
     part.role.map_or(name.ends_with("bias") || name.ends_with("beta"), |role| role.is_bias)
 }

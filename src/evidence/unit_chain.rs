@@ -1,0 +1,121 @@
+//! What units weigh that were followed through a net in another order.
+
+use super::agreement::{AGREEING_UNITS, ln_weight_against};
+use crate::measure::constants::TrainedConstants;
+use crate::measure::unit_chain::{Chain, Link};
+
+/// Share of a tensor's units that must agree: of independent models 6 % do at the most where measured (docs/methods.md#chain).
+const FOUND_SHARE: f64 = 0.25;
+/// The largest share measured between independent models.
+const CONTROL_SHARE: f64 = 0.0625;
+/// Tensors that must be found, and the share of those that an order reached.
+const FEWEST_FOUND: usize = 2;
+const FOUND_OF_REACHED: f64 = 0.5;
+/// Units in place from which on an axis inside the net counts; shorter ones may be classes.
+const FEWEST_IN_PLACE: usize = 16;
+
+/// A chain in numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChainEvidence {
+    /// Tensors that an order of another tensor reached.
+    pub n_reached: usize,
+    /// Of these, tensors whose units were found.
+    pub n_found: usize,
+    /// Their pairs of the alignment, ascending, each with the share of its units.
+    pub found: Vec<(usize, f64)>,
+    /// Median over the tensors found of the median cosine of partners.
+    pub median_cosine: f64,
+    /// Gains and biases in the orders found.
+    pub constants: Option<TrainedConstants>,
+    /// Weight on the scale of ln p.
+    pub ln_weight: f64,
+}
+
+impl ChainEvidence {
+    /// Units were found in two tensors and more, and in half of those that were reached: a first layer or two may be alike in models that
+    /// learned the same.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.n_found >= FEWEST_FOUND && self.n_found as f64 >= FOUND_OF_REACHED * self.n_reached as f64
+    }
+
+    /// Mean share of the units of the tensors found.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        self.found.iter().map(|(_, share)| share).sum::<f64>() / self.n_found.max(1) as f64
+    }
+}
+
+/// Which links of a chain count. `is_hidden`: a width inside both nets; units in place of any other one are what goes in or comes out, and have
+/// an order of their own.
+#[must_use]
+pub fn weigh_chain(chain: &Chain, is_hidden: &dyn Fn(usize) -> bool) -> ChainEvidence {
+    let counts =
+        |link: &Link| link.agreement.n_agreeing >= AGREEING_UNITS && link.agreement.share() >= FOUND_SHARE;
+    let has_own_order = |link: &Link| {
+        let found = &link.agreement;
+        2 * found.n_in_place >= found.n_agreeing
+            && !(is_hidden(link.width) && found.n_in_place >= FEWEST_IN_PLACE)
+    };
+    let reached: Vec<&Link> =
+        chain.links.iter().filter(|link| !(counts(link) && has_own_order(link))).collect();
+    let found: Vec<&Link> = reached.iter().copied().filter(|link| counts(link)).collect();
+    let cosines: Vec<f64> = found.iter().map(|link| link.median_cosine).collect();
+    let weights = found.iter().map(|link| ln_weight_against(&link.agreement, CONTROL_SHARE));
+    ChainEvidence {
+        n_reached: reached.len(),
+        n_found: found.len(),
+        found: found.iter().map(|link| (link.pair, link.agreement.share())).collect(),
+        median_cosine: crate::numerics::median(&cosines).unwrap_or(0.0),
+        constants: None,
+        ln_weight: (weights.sum::<f64>() + (chain.n_tried.max(1) as f64).ln()).min(0.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::agreement::Agreement;
+    use crate::measure::units::Axis;
+
+    fn link(pair: usize, n_agreeing: usize, n_in_place: usize, n_units: usize) -> Link {
+        let agreement = Agreement { n_agreeing, n_in_place, n_units };
+        Link { pair, axis: Axis::Rows, width: n_units, agreement, median_cosine: 0.8 }
+    }
+
+    fn weighed(links: &[Link]) -> ChainEvidence {
+        let chain = Chain { links: links.to_vec(), n_tried: 10, ..Chain::default() };
+        weigh_chain(&chain, &|width| width == 64)
+    }
+
+    #[test]
+    fn two_tensors_and_half_of_those_reached_are_needed() {
+        let (found, silent) = (link(0, 60, 1, 64), link(1, 4, 0, 64));
+        for (links, is_shared) in [
+            (vec![found, found], true),
+            (vec![found], false),
+            (vec![found, found, silent, silent], true),
+            (vec![found, found, silent, silent, silent], false),
+            (vec![silent, silent], false),
+        ] {
+            let evidence = weighed(&links);
+            assert_eq!(evidence.is_shared(), is_shared, "{evidence:?}");
+            assert_eq!(evidence.ln_weight < -50.0, evidence.n_found > 0, "{evidence:?}");
+        }
+    }
+
+    #[test]
+    fn what_goes_in_and_comes_out_in_place_does_not_count() {
+        // 32 and 10 wide axes are no hidden ones here; of a hidden one sixteen units must be in place
+        for (link, n_reached, n_found) in [
+            (link(0, 32, 32, 32), 0, 0),
+            (link(0, 10, 10, 10), 0, 0),
+            (link(0, 64, 64, 64), 1, 1),
+            (link(0, 32, 15, 32), 1, 1),
+            (link(0, 1, 1, 32), 1, 0),
+        ] {
+            let evidence = weighed(&[link]);
+            assert_eq!((evidence.n_reached, evidence.n_found), (n_reached, n_found), "{link:?}");
+        }
+    }
+}

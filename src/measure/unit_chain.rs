@@ -1,0 +1,461 @@
+//! S7 without layers: units in another order, followed from tensor to tensor through a graph that is not known.
+//!
+//! A tensor [units, inputs, taps] whose inputs are known to correspond names the partners of its units by their weights, and the other
+//! way round. What enters a net (colours, sensors) has an order of its own, so the first tensor starts from inputs in place; the order
+//! that its units were found in is then tried on every axis of that width, and so on. An order is right if units find one partner by both
+//! halves of the axis that it arranges: random units do so once in n, and a quarter of a unit per tensor is mutual by chance. Each slice of
+//! the known axis counts alike, so that positive factors per unit cancel; signs are carried along (docs/methods.md#chain).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::agreement::{Agreement, agreement, partners};
+use super::families::is_taps;
+use super::plain::plain;
+use super::units::Axis;
+use crate::kernels::{Backend, all_pairs};
+use crate::numerics::median;
+use crate::reductions::{AllPairs, Keep, PairMoments, Ranking};
+use crate::stream::Error;
+use crate::tensor::Matrix;
+
+/// A pair of tensors of one shape, rows × inputs × taps, row-major.
+#[derive(Clone, Debug)]
+pub struct ChainTensor {
+    /// Index into the alignment's pairs.
+    pub pair: usize,
+    /// Outputs.
+    pub n_rows: usize,
+    /// Inputs times taps.
+    pub n_cols: usize,
+    /// Taps per input of a filter of known shape; None of a plain matrix, which may read several numbers of each input.
+    pub n_taps: Option<usize>,
+    /// Values of the left tensor.
+    pub left: Vec<f32>,
+    /// Values of the right tensor.
+    pub right: Vec<f32>,
+}
+
+/// Units of one axis and their partners.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnitOrder {
+    /// (left unit, right unit, −1 where the sign was flipped).
+    pub partners: Vec<(u32, u32, f32)>,
+    /// The tensor it was found in; None of units in place.
+    found_in: Option<usize>,
+    /// A second tensor named it, or it is in place.
+    is_confirmed: bool,
+}
+
+/// An order to be tried.
+struct Try {
+    width: usize,
+    idx: usize,
+    /// On one tensor; None: on all but the one that it was found in.
+    only: Option<usize>,
+}
+
+impl Try {
+    fn on_all(width: usize, idx: usize) -> Try {
+        Try { width, idx, only: None }
+    }
+}
+
+impl UnitOrder {
+    /// Every unit where it was.
+    #[must_use]
+    pub fn in_place(n_units: usize) -> UnitOrder {
+        let ids = 0..u32::try_from(n_units).unwrap_or(u32::MAX);
+        UnitOrder { partners: ids.map(|id| (id, id, 1.0)).collect(), found_in: None, is_confirmed: true }
+    }
+
+    /// Centred cosine of two vectors whose elements belong to the units; the larger one of signs carried along and left alone (a gain over
+    /// the residual stream keeps its sign where its dimension was flipped). None where a side is constant.
+    #[must_use]
+    pub fn centred_cosine(&self, left: &[f32], right: &[f32]) -> Option<f64> {
+        let of = |with_signs: bool| {
+            let mut sums = PairMoments::default();
+            for &(left_unit, right_unit, sign) in &self.partners {
+                let a = f64::from(*left.get(left_unit as usize)?);
+                let b = f64::from(*right.get(right_unit as usize)?)
+                    * if with_signs { f64::from(sign) } else { 1.0 };
+                sums.n_elements += 1;
+                sums.sum_a += a;
+                sums.sum_b += b;
+                sums.sum_aa += a * a;
+                sums.sum_bb += b * b;
+                sums.sum_ab += a * b;
+            }
+            plain(&sums).centred_cosine
+        };
+        [of(true), of(false)].into_iter().flatten().max_by(f64::total_cmp)
+    }
+
+    /// Units that it shares with another one, signs included.
+    fn n_common(&self, other: &UnitOrder) -> usize {
+        let right_of: BTreeMap<u32, (u32, f32)> =
+            other.partners.iter().map(|&(left, right, sign)| (left, (right, sign))).collect();
+        let is_in_both = |&(left, right, sign): &(u32, u32, f32)| right_of.get(&left) == Some(&(right, sign));
+        self.partners.iter().copied().filter(is_in_both).count()
+    }
+}
+
+/// The units of one tensor found by an order that another tensor gave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    /// Index into the alignment's pairs.
+    pub pair: usize,
+    /// The axis whose units were looked for.
+    pub axis: Axis,
+    /// Units with the same partner by both halves of the other axis.
+    pub agreement: Agreement,
+    /// Units of that axis.
+    pub width: usize,
+    /// Median cosine of mutual partners, slices of the other axis at one length.
+    pub median_cosine: f64,
+}
+
+/// What was followed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chain {
+    /// The best link of each tensor that an order of another one reached.
+    pub links: Vec<Link>,
+    /// Orders tried on tensors.
+    pub n_tried: usize,
+    /// Orders other than in place, by number of units.
+    pub orders: BTreeMap<usize, Vec<UnitOrder>>,
+}
+
+/// Fewest units of an axis that is looked at.
+const FEWEST_UNITS: usize = 8;
+/// Fewest numbers by which a unit is known.
+const FEWEST_FEATURES: usize = 9;
+/// Axes shorter than this (colours, a few sensors) cannot be halved: mutual partners by the whole make the order.
+const HALVED: usize = 16;
+/// Share of mutual partners from which on a short axis makes an order; of random units half of them have one.
+const MUTUAL_SHARE: f64 = 0.3;
+/// Share of agreeing units from which on an order is followed further; independent models 6 % at the most where measured.
+const FOLLOWED_SHARE: f64 = 0.1;
+/// Share of equal partners from which on two orders are one, and from which on one is the order in place with errors: what the trace test
+/// is there for.
+const SAME_ORDER: f64 = 0.5;
+const IN_PLACE: f64 = 0.25;
+/// Orders kept for one width.
+const MAX_ORDERS: usize = 32;
+
+/// Follows orders of units through the tensors, up to `max_flop` operations. Pairs of equal shape, at most some millions of elements each.
+///
+/// # Errors
+/// The device failed.
+pub fn unit_chain(
+    backend: &Backend,
+    tensors: &[ChainTensor],
+    max_flop: u64,
+    flop: &mut u64,
+) -> Result<Chain, Error> {
+    let mut orders: BTreeMap<usize, Vec<UnitOrder>> = BTreeMap::new();
+    for tensor in tensors {
+        for width in [tensor.n_rows, tensor.n_cols / tensor.n_taps.unwrap_or(1)] {
+            orders.entry(width).or_insert_with(|| vec![UnitOrder::in_place(width)]);
+        }
+    }
+    // short axes first: what enters a net and what it answers is where an order begins
+    let mut queue: VecDeque<Try> = orders.keys().map(|width| Try::on_all(*width, 0)).collect();
+    let (mut best, mut n_tried) = (BTreeMap::<usize, Link>::new(), 0);
+    while let Some(Try { width, idx, only }) = queue.pop_front() {
+        let order = orders[&width][idx].clone();
+        let is_meant = |tensor: &&ChainTensor| match only {
+            Some(pair) => tensor.pair == pair,
+            None => order.found_in != Some(tensor.pair),
+        };
+        for tensor in tensors.iter().filter(is_meant) {
+            for axis in [Axis::Rows, Axis::Columns] {
+                let Some(arranged) = arranged(tensor, axis, width, &order) else { continue };
+                let cost = 4 * (arranged.left.n_rows * arranged.right.n_rows * arranged.left.n_cols) as u64;
+                if *flop + cost > max_flop {
+                    continue;
+                }
+                *flop += cost;
+                let found = look(backend, &arranged, order.partners.len())?;
+                if order.found_in.is_some() {
+                    n_tried += 1;
+                    let link = Link {
+                        pair: tensor.pair,
+                        axis,
+                        width: arranged.left.n_rows,
+                        agreement: found.agreement,
+                        median_cosine: found.median_cosine,
+                    };
+                    let share = |link: &Link| link.agreement.share();
+                    if best.get(&tensor.pair).is_none_or(|known| share(known) < share(&link)) {
+                        best.insert(tensor.pair, link);
+                    }
+                }
+                let n_units = arranged.left.n_rows;
+                let is_right = if order.found_in.is_none() && width < HALVED {
+                    found.partners.len() as f64 >= MUTUAL_SHARE * n_units as f64
+                } else {
+                    found.agreement.n_agreeing >= FEWEST_UNITS && found.agreement.share() >= FOLLOWED_SHARE
+                };
+                if !is_right {
+                    continue;
+                }
+                let known = orders.entry(n_units).or_insert_with(|| vec![UnitOrder::in_place(n_units)]);
+                let found =
+                    UnitOrder { partners: found.partners, found_in: Some(tensor.pair), is_confirmed: false };
+                let is_same = |other: &UnitOrder| {
+                    let enough = if other.found_in.is_none() { IN_PLACE } else { SAME_ORDER };
+                    found.n_common(other) as f64 >= enough * found.partners.len() as f64
+                };
+                match known.iter().position(is_same) {
+                    // another tensor says the same, so the first one may be looked at by this order too
+                    Some(idx) if !known[idx].is_confirmed && known[idx].found_in != found.found_in => {
+                        known[idx].is_confirmed = true;
+                        queue.push_back(Try { width: n_units, idx, only: known[idx].found_in });
+                    }
+                    None if known.len() < MAX_ORDERS => {
+                        queue.push_back(Try::on_all(n_units, known.len()));
+                        known.push(found);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    for known in orders.values_mut() {
+        known.retain(|order| order.found_in.is_some());
+    }
+    orders.retain(|_, known| !known.is_empty());
+    Ok(Chain { links: best.into_values().collect(), n_tried, orders })
+}
+
+/// Units of the looked-for axis as rows, their features those of the known units in the order of the partners.
+struct Arranged {
+    left: Matrix,
+    right: Matrix,
+    /// Consecutive features that belong to one known unit.
+    n_per_known: usize,
+}
+
+/// None where the other axis has another width, or too little is there to be told apart.
+fn arranged(tensor: &ChainTensor, axis: Axis, width: usize, order: &UnitOrder) -> Option<Arranged> {
+    let ChainTensor { n_rows, n_cols, .. } = *tensor;
+    // consecutive columns that belong to one input
+    let n_taps = match (axis, tensor.n_taps) {
+        (_, Some(n_taps)) => n_taps,
+        (Axis::Rows, None) if n_cols == width => 1,
+        (Axis::Rows, None) if is_taps(n_cols as u64, width as u64) => n_cols / width,
+        (Axis::Rows, None) => return None,
+        (Axis::Columns, None) => 1,
+    };
+    let n_inputs = n_cols / n_taps;
+    let (n_units, n_known) = match axis {
+        Axis::Rows => (n_rows, n_inputs),
+        Axis::Columns => (n_inputs, n_rows),
+    };
+    if n_known != width || n_units < FEWEST_UNITS || order.partners.len() * n_taps < FEWEST_FEATURES {
+        return None;
+    }
+    let place = |unit: usize, known: usize| match axis {
+        Axis::Rows => unit * n_cols + known * n_taps,
+        Axis::Columns => known * n_cols + unit * n_taps,
+    };
+    let gather = |values: &[f32], of_right: bool| {
+        let slices = order.partners.iter().map(|&(left, right, sign)| {
+            let known = if of_right { right } else { left } as usize;
+            let slice = |unit| &values[place(unit, known)..place(unit, known) + n_taps];
+            let squares = (0..n_units).flat_map(slice).map(|value| f64::from(finite(*value)).powi(2));
+            let factor = if of_right { f64::from(sign) } else { 1.0 } / squares.sum::<f64>().sqrt();
+            // a slice of zeros says nothing
+            (known, if factor.is_finite() { factor as f32 } else { 0.0 })
+        });
+        let slices: Vec<(usize, f32)> = slices.collect();
+        let mut out = Vec::with_capacity(n_units * slices.len() * n_taps);
+        for unit in 0..n_units {
+            for &(known, factor) in &slices {
+                let slice = &values[place(unit, known)..place(unit, known) + n_taps];
+                out.extend(slice.iter().map(|value| finite(*value) * factor));
+            }
+        }
+        Matrix::from_f32(n_units, slices.len() * n_taps, out)
+    };
+    Some(Arranged {
+        left: gather(&tensor.left, false),
+        right: gather(&tensor.right, true),
+        n_per_known: n_taps,
+    })
+}
+
+/// Damaged numbers are left out of the sums.
+fn finite(value: f32) -> f32 {
+    if value.is_finite() { value } else { 0.0 }
+}
+
+/// Partners by the whole of the known axis, and how many have the same one by each half of it.
+struct Looked {
+    partners: Vec<(u32, u32, f32)>,
+    agreement: Agreement,
+    median_cosine: f64,
+}
+
+fn look(backend: &Backend, arranged: &Arranged, n_known: usize) -> Result<Looked, Error> {
+    let product = |left: &Matrix, right: &Matrix| -> Result<AllPairs, Error> {
+        Ok(all_pairs::all_pairs(backend, left, right, Ranking::Magnitude, Keep::Partners)?)
+    };
+    let whole = product(&arranged.left, &arranged.right)?;
+    let half = |remainder: usize| {
+        let known = (remainder..n_known).step_by(2);
+        let places: Vec<usize> = known
+            .flat_map(|known| known * arranged.n_per_known..(known + 1) * arranged.n_per_known)
+            .collect();
+        product(&columns(&arranged.left, &places), &columns(&arranged.right, &places))
+    };
+    let agreement = if n_known >= 2 {
+        agreement(&half(0)?, &half(1)?)
+    } else {
+        Agreement { n_agreeing: 0, n_in_place: 0, n_units: arranged.left.n_rows }
+    };
+    let mut found = Vec::new();
+    let mut cosines = Vec::new();
+    for (row, column) in partners(&whole).into_iter().enumerate() {
+        let Some(column) = column else { continue };
+        let dot: f64 = (0..arranged.left.n_cols)
+            .map(|k| f64::from(arranged.left.at(row, k)) * f64::from(arranged.right.at(column as usize, k)))
+            .sum();
+        found.push((u32::try_from(row).unwrap_or(u32::MAX), column, if dot < 0.0 { -1.0 } else { 1.0 }));
+        cosines.push(f64::from(whole.rows[row].score));
+    }
+    Ok(Looked { partners: found, agreement, median_cosine: median(&cosines).unwrap_or(0.0) })
+}
+
+fn columns(matrix: &Matrix, places: &[usize]) -> Matrix {
+    let rows = 0..matrix.n_rows;
+    let values = rows.flat_map(|row| places.iter().map(move |&place| matrix.at(row, place))).collect();
+    Matrix::from_f32(matrix.n_rows, places.len(), values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::Cpu;
+    use crate::numerics::Rng;
+
+    /// A tensor of one model: rows, inputs, taps of a filter, values.
+    struct Weights {
+        n_rows: usize,
+        n_inputs: usize,
+        n_taps: usize,
+        values: Vec<f32>,
+    }
+
+    /// Colours → 24 → 40 → 32 → 12 classes, filters of nine taps and one plain matrix.
+    fn network(seed: u64) -> Vec<Weights> {
+        let mut rng = Rng::new(&[seed]);
+        [(24, 3, 9), (40, 24, 9), (32, 40, 9), (12, 32, 1)]
+            .into_iter()
+            .map(|(n_rows, n_inputs, n_taps)| {
+                let values = (0..n_rows * n_inputs * n_taps).map(|_| rng.normal() as f32).collect();
+                Weights { n_rows, n_inputs, n_taps, values }
+            })
+            .collect()
+    }
+
+    /// The units of every hidden axis in another order, some with the other sign, each with a factor of its own; noise of a tenth.
+    fn disguised(network: &[Weights], seed: u64) -> Vec<Weights> {
+        let mut rng = Rng::new(&[seed]);
+        let mut inputs: Vec<(usize, f32)> = (0..network[0].n_inputs).map(|input| (input, 1.0)).collect();
+        let mut out = Vec::new();
+        for (idx, tensor) in network.iter().enumerate() {
+            let mut rows: Vec<(usize, f32)> = (0..tensor.n_rows).map(|row| (row, 1.0)).collect();
+            if idx + 1 < network.len() {
+                rng.shuffle(&mut rows);
+                for (_, factor) in &mut rows {
+                    *factor = ((rng.unit() + 0.5) * if rng.below(2) == 0 { 1.0 } else { -1.0 }) as f32;
+                }
+            }
+            let mut values = Vec::new();
+            for &(row, factor) in &rows {
+                for &(input, of_input) in &inputs {
+                    for tap in 0..tensor.n_taps {
+                        let value = tensor.values[(row * tensor.n_inputs + input) * tensor.n_taps + tap];
+                        values.push((value + 0.1 * rng.normal() as f32) * factor / of_input);
+                    }
+                }
+            }
+            out.push(Weights { values, ..*tensor });
+            inputs = rows;
+        }
+        out
+    }
+
+    fn followed(left: &[Weights], right: &[Weights], max_flop: u64) -> (Chain, u64) {
+        let tensors = left.iter().zip(right).enumerate().map(|(pair, (left, right))| ChainTensor {
+            pair,
+            n_rows: left.n_rows,
+            n_cols: left.n_inputs * left.n_taps,
+            n_taps: (left.n_taps > 1).then_some(left.n_taps),
+            left: left.values.clone(),
+            right: right.values.clone(),
+        });
+        let mut flop = 0;
+        let backend = Backend::Cpu(Cpu::detect());
+        let chain = unit_chain(&backend, &tensors.collect::<Vec<_>>(), max_flop, &mut flop)
+            .expect("the CPU does not fail");
+        (chain, flop)
+    }
+
+    #[test]
+    fn units_in_another_order_of_another_length_and_sign_are_followed_through_the_net() {
+        let net = network(1);
+        let (chain, _) = followed(&net, &disguised(&net, 2), u64::MAX);
+        let reached: Vec<usize> = chain.links.iter().map(|link| link.pair).collect();
+        assert_eq!(reached, [1, 2, 3], "{:?}", chain.links);
+        for link in &chain.links {
+            assert_eq!(link.agreement.n_agreeing, link.agreement.n_units, "{link:?}");
+            // noise of a tenth
+            assert!(link.median_cosine > 0.95, "{link:?}");
+        }
+        let orders = &chain.orders[&40];
+        assert_eq!((orders.len(), orders[0].partners.len()), (1, 40));
+        let n_flipped = orders[0].partners.iter().filter(|(_, _, sign)| *sign < 0.0).count();
+        assert!((8..32).contains(&n_flipped), "half of 40 signs: {n_flipped}");
+    }
+
+    #[test]
+    fn independent_nets_and_nets_in_place_have_no_order_in_common() {
+        let net = network(1);
+        let (chain, _) = followed(&net, &disguised(&network(3), 2), u64::MAX);
+        for link in &chain.links {
+            // a quarter of a unit agrees by chance; eight or more of 40 once in 10^12
+            assert!(link.agreement.n_agreeing < 8, "{link:?}");
+        }
+        let (chain, _) = followed(&net, &network(1), u64::MAX);
+        assert_eq!((chain.links.len(), chain.orders.len()), (0, 0));
+    }
+
+    #[test]
+    fn flipped_signs_of_units_in_place_are_an_order_of_their_own() {
+        let net = network(1);
+        let mut flipped: Vec<Weights> =
+            net.iter().map(|tensor| Weights { values: tensor.values.clone(), ..*tensor }).collect();
+        for tensor in &mut flipped[..3] {
+            tensor.values.iter_mut().for_each(|value| *value = -*value);
+        }
+        let (chain, _) = followed(&net, &flipped, u64::MAX);
+        assert_eq!(chain.links.len(), 3);
+        for link in &chain.links {
+            assert_eq!(link.agreement.n_in_place, link.agreement.n_units, "{link:?}");
+        }
+    }
+
+    #[test]
+    fn operations_are_bounded_and_damaged_units_are_left_out() {
+        let net = network(1);
+        let (chain, flop) = followed(&net, &disguised(&net, 2), 100_000);
+        assert!(flop <= 100_000 && chain.links.is_empty(), "{flop}");
+        let mut damaged = disguised(&net, 2);
+        damaged[1].values[..24 * 9].fill(f32::NAN);
+        let (chain, _) = followed(&net, &damaged, u64::MAX);
+        assert_eq!(chain.links.len(), 3);
+        assert!(chain.links[0].agreement.n_agreeing >= 38, "{:?}", chain.links);
+    }
+}
