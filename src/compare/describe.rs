@@ -9,7 +9,7 @@ use super::stages::{Change, PlainStage};
 use super::*;
 use crate::align::Alignment;
 use crate::canonical::{Group, LeftOut};
-use crate::evidence::{ALPHA, Likelihood, LikelihoodMap, agrees};
+use crate::evidence::{ALPHA, ChainEvidence, Likelihood, LikelihoodMap, agrees};
 use crate::measure::delta::Form;
 use crate::measure::plain;
 use crate::reductions::PairMoments;
@@ -48,7 +48,9 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
     let log10 = |ln: f64| ln / std::f64::consts::LN_10;
     let tested = trace.n_tests > 0;
     // answers are weighed against their controls where no unit could be tested
-    let weighed = tested || !found.facts.probes.is_empty();
+    let weighed = tested
+        || !found.facts.probes.is_empty()
+        || found.facts.unit_chain.is_some_and(ChainEvidence::is_shared);
     let coverage = coverage(&found);
     let weights = Weights {
         verdict: (!selective).then_some(found.decision.verdict),
@@ -501,14 +503,22 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
         add(nearness.abs(), "token-span", "embeddings", nearness, 0.0, nearness >= SHARED_SPAN, says);
     }
     if let Some(chain) = facts.unit_chain {
-        let says = format!(
-            "an order of units other than in place, followed from tensor to tensor, finds {:.0} % of the units in {} of {} tensors, \
-             median cosine {:.2}; independent models 6 % at the most",
-            100.0 * chain.share(),
-            chain.n_found,
-            chain.n_reached,
-            chain.median_cosine
-        );
+        let says = if chain.n_found == 0 {
+            format!(
+                "no order of units other than in place leads from tensor to tensor: of {} tensors that one was tried on, the units of \
+                 none were found",
+                chain.n_reached
+            )
+        } else {
+            format!(
+                "an order of units other than in place, followed from tensor to tensor, finds {:.0} % of the units in {} of {} tensors, \
+                 median cosine {:.2}; independent models 6 % at the most",
+                100.0 * chain.share(),
+                chain.n_found,
+                chain.n_reached,
+                chain.median_cosine
+            )
+        };
         let share = chain.share();
         add(1e3 * share, "unit-chain", "all", share, 0.0, chain.n_found > 0, says);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::stages::{BlockMatch, PlainStage, ProbeStage};
+use super::stages::{BlockMatch, ChainStage, PlainStage, ProbeStage};
 use super::{ByComponent, Pair, Side};
 use crate::align::Alignment;
 use crate::canonical::Group;
@@ -10,6 +10,18 @@ use crate::evidence::agrees;
 use crate::measure::agreement::Agreement;
 use crate::measure::blocks::blocks;
 use crate::verdict::weights::{Decision, Facts};
+
+/// What the shares are read off.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) pair: &'a Pair<'a>,
+    pub(super) alignment: &'a Alignment,
+    pub(super) plain: &'a PlainStage,
+    pub(super) facts: &'a Facts<'a>,
+    pub(super) decision: &'a Decision,
+    pub(super) probed: &'a ProbeStage<'a>,
+    pub(super) followed: Option<&'a ChainStage>,
+}
 
 /// Explained shares.
 pub(super) struct Inherited {
@@ -21,17 +33,12 @@ pub(super) struct Inherited {
 /// Explained parameters: R² (squared centred cosine; plain where a side is constant) of each pair of an explained group,
 /// weighted by elements. Units that were found in another place count by their agreeing share, MLPs that were found in another
 /// layer or expert by the share of the probed ones that were.
-pub(super) fn inherited(
-    pair: &Pair<'_>,
-    alignment: &Alignment,
-    plain: &PlainStage,
-    facts: &Facts<'_>,
-    decision: &Decision,
-    probed: &ProbeStage,
-) -> Inherited {
+pub(super) fn inherited(seen: &Seen<'_>) -> Inherited {
+    let Seen { pair, alignment, plain, facts, decision, probed, followed } = *seen;
     let agreeing = mean_agreement(facts);
+    let followed = || followed.into_iter().flat_map(|stage| &stage.found);
     let chained: BTreeMap<usize, f64> =
-        facts.unit_chain.map_or_else(BTreeMap::new, |chain| chain.found.iter().copied().collect());
+        followed().filter_map(|(tensor, share)| Some((tensor.pair?, *share))).collect();
     let mut explained: BTreeMap<Group, f64> = BTreeMap::new();
     for (idx, paired) in alignment.pairs.iter().enumerate() {
         if !decision.explained.contains(&paired.group) {
@@ -44,6 +51,14 @@ pub(super) fn inherited(
         let by_place = by_place.max(chained.get(&idx).copied().unwrap_or(0.0));
         let share = if paired.group == Group::Mlp { by_place.max(agreeing) } else { by_place };
         *explained.entry(paired.group).or_default() += share * pair.n_compared(paired) as f64;
+    }
+    for (tensor, share) in followed().filter(|(tensor, _)| tensor.pair.is_none()) {
+        let of = |side, idx| pair.part(side, idx).stored.view.n_elements();
+        let n_common = of(Side::Left, tensor.left).min(of(Side::Right, tensor.right));
+        let group = tensor.group(pair);
+        if decision.explained.contains(&group) {
+            *explained.entry(group).or_default() += share * n_common as f64;
+        }
     }
     let total = |side: Side, group: Option<Group>| -> f64 {
         let model = match side {

@@ -27,7 +27,7 @@ use crate::verdict::weights::{EQUAL_MATRICES, Requantised};
 use crate::{evidence, verdict};
 
 /// Version of the statistics and of the decision rule; printed in every report.
-pub const METHOD_VERSION: &str = "3";
+pub const METHOD_VERSION: &str = "4";
 
 /// ln p that equal or rounded numbers count as: 1e-300. Independent numbers round to each other once in 2⁸ and more.
 const LN_P_OF_COPY: f64 = -690.0;
@@ -241,8 +241,8 @@ pub fn compare(
     };
     // where no token can be asked, and nothing is in place or what is may not be all
     let median_cosine = plain.median_cosine(&pair, &alignment);
-    let may_be_moved =
-        traced.is_unknown_graph() && median_cosine.is_some_and(|cosine| cosine < verdict::weights::NEAR);
+    let is_near = median_cosine.is_none_or(|cosine| cosine >= verdict::weights::NEAR);
+    let may_be_moved = traced.is_unknown_graph() && !(is_near && alignment.unpaired.is_empty());
     let followed = if probes.is_empty() && (is_silent || may_be_moved) {
         stages::follow_units(backend, &pair, &alignment, options, &meter, &mut clock)?
     } else {
@@ -254,7 +254,7 @@ pub fn compare(
     };
     let ln_p =
         combined.strongest_ln_p().min(ln_weight(&agreements)).min(ln_weight(&probes) + probed.ln_tried);
-    let ln_p = followed.as_ref().map_or(ln_p, |chain| ln_p.min(chain.ln_weight));
+    let ln_p = followed.as_ref().map_or(ln_p, |stage| ln_p.min(stage.evidence.ln_weight));
     let skipped = describe::skipped(&pair, &alignment, &plain);
     let equality = plain.equality(&pair, &alignment, options, skipped.is_empty());
     // equal numbers, and numbers that are others rounded, need no units
@@ -271,8 +271,8 @@ pub fn compare(
         agreements: &agreements,
         probes: &probes,
         token_span,
-        unit_chain: followed.as_ref(),
-        chained_groups: chained_groups(&alignment, followed.as_ref()),
+        unit_chain: followed.as_ref().map(|stage| &stage.evidence),
+        chained_groups: chained_groups(&pair, followed.as_ref()),
         n_equal_matrices,
         constants: plain.trained_constants(&pair, &alignment, &combined),
         common_slope: plain.common_slope(&pair, &alignment, &combined),
@@ -281,7 +281,15 @@ pub fn compare(
         is_delta_pair,
     };
     let decision = verdict::weights::decide(&facts);
-    let inherited = inherit::inherited(&pair, &alignment, &plain, &facts, &decision, &probed);
+    let inherited = inherit::inherited(&inherit::Seen {
+        pair: &pair,
+        alignment: &alignment,
+        plain: &plain,
+        facts: &facts,
+        decision: &decision,
+        probed: &probed,
+        followed: followed.as_ref(),
+    });
     let models = (&pair, &alignment);
     let found = (&facts, &decision);
     let units = stages::units(backend, models, found, &mut probed, options, &meter, &mut clock)?;
@@ -353,9 +361,9 @@ pub fn compare_among(
 }
 
 /// Groups of the tensors whose units were found in another order.
-fn chained_groups(alignment: &Alignment, followed: Option<&evidence::ChainEvidence>) -> Vec<Group> {
-    let found = followed.into_iter().flat_map(|chain| &chain.found);
-    let groups: BTreeSet<Group> = found.map(|(idx, _)| alignment.pairs[*idx].group).collect();
+fn chained_groups(pair: &Pair<'_>, followed: Option<&stages::ChainStage>) -> Vec<Group> {
+    let found = followed.into_iter().flat_map(|stage| &stage.found);
+    let groups: BTreeSet<Group> = found.map(|(tensor, _)| tensor.group(pair)).collect();
     groups.into_iter().collect()
 }
 

@@ -2,7 +2,7 @@
 
 use super::agreement::{AGREEING_UNITS, ln_weight_against};
 use crate::measure::constants::TrainedConstants;
-use crate::measure::unit_chain::{Chain, Link};
+use crate::measure::unit_chain::{Chain, Link, Sizes};
 
 /// Share of a tensor's units that must agree: of independent models 6 % do at the most where measured (docs/methods.md#chain).
 const FOUND_SHARE: f64 = 0.25;
@@ -21,8 +21,10 @@ pub struct ChainEvidence {
     pub n_reached: usize,
     /// Of these, tensors whose units were found.
     pub n_found: usize,
-    /// Their pairs of the alignment, ascending, each with the share of its units.
+    /// Their numbers, ascending, each with the share of its units.
     pub found: Vec<(usize, f64)>,
+    /// Of these, tensors of which one side holds fewer units.
+    pub n_cut: usize,
     /// Median over the tensors found of the median cosine of partners.
     pub median_cosine: f64,
     /// Gains and biases in the orders found.
@@ -49,9 +51,10 @@ impl ChainEvidence {
 /// Which links of a chain count. `is_hidden`: a width inside both nets; units in place of any other one are what goes in or comes out, and have
 /// an order of their own.
 #[must_use]
-pub fn weigh_chain(chain: &Chain, is_hidden: &dyn Fn(usize) -> bool) -> ChainEvidence {
+pub fn weigh_chain(chain: &Chain, is_hidden: &dyn Fn(Sizes) -> bool) -> ChainEvidence {
     let counts =
         |link: &Link| link.agreement.n_agreeing >= AGREEING_UNITS && link.agreement.share() >= FOUND_SHARE;
+    let is_cut = |(left, right): Sizes| left != right;
     let has_own_order = |link: &Link| {
         let found = &link.agreement;
         2 * found.n_in_place >= found.n_agreeing
@@ -65,7 +68,8 @@ pub fn weigh_chain(chain: &Chain, is_hidden: &dyn Fn(usize) -> bool) -> ChainEvi
     ChainEvidence {
         n_reached: reached.len(),
         n_found: found.len(),
-        found: found.iter().map(|link| (link.pair, link.agreement.share())).collect(),
+        found: found.iter().map(|link| (link.id, link.agreement.share())).collect(),
+        n_cut: found.iter().filter(|link| is_cut(link.width) || is_cut(link.known)).count(),
         median_cosine: crate::numerics::median(&cosines).unwrap_or(0.0),
         constants: None,
         ln_weight: (weights.sum::<f64>() + (chain.n_tried.max(1) as f64).ln()).min(0.0),
@@ -78,14 +82,21 @@ mod tests {
     use crate::measure::agreement::Agreement;
     use crate::measure::units::Axis;
 
-    fn link(pair: usize, n_agreeing: usize, n_in_place: usize, n_units: usize) -> Link {
+    fn link(id: usize, n_agreeing: usize, n_in_place: usize, n_units: usize) -> Link {
         let agreement = Agreement { n_agreeing, n_in_place, n_units };
-        Link { pair, axis: Axis::Rows, width: n_units, agreement, median_cosine: 0.8 }
+        Link {
+            id,
+            axis: Axis::Rows,
+            width: (n_units, n_units),
+            known: (24, 24),
+            agreement,
+            median_cosine: 0.8,
+        }
     }
 
     fn weighed(links: &[Link]) -> ChainEvidence {
         let chain = Chain { links: links.to_vec(), n_tried: 10, ..Chain::default() };
-        weigh_chain(&chain, &|width| width == 64)
+        weigh_chain(&chain, &|width| width == (64, 64))
     }
 
     #[test]

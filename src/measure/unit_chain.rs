@@ -18,15 +18,18 @@ use crate::reductions::{AllPairs, Keep, PairMoments, Ranking};
 use crate::stream::Error;
 use crate::tensor::Matrix;
 
-/// A pair of tensors of one shape, rows × inputs × taps, row-major.
+/// Sizes of the left and of the right side.
+pub type Sizes = (usize, usize);
+
+/// A pair of tensors, rows × inputs × taps, row-major; a side may have fewer rows or inputs.
 #[derive(Clone, Debug)]
 pub struct ChainTensor {
-    /// Index into the alignment's pairs.
-    pub pair: usize,
+    /// Its number among the caller's tensors.
+    pub id: usize,
     /// Outputs.
-    pub n_rows: usize,
+    pub n_rows: Sizes,
     /// Inputs times taps.
-    pub n_cols: usize,
+    pub n_cols: Sizes,
     /// Taps per input of a filter of known shape; None of a plain matrix, which may read several numbers of each input.
     pub n_taps: Option<usize>,
     /// Values of the left tensor.
@@ -48,14 +51,14 @@ pub struct UnitOrder {
 
 /// An order to be tried.
 struct Try {
-    width: usize,
+    width: Sizes,
     idx: usize,
     /// On one tensor; None: on all but the one that it was found in.
     only: Option<usize>,
 }
 
 impl Try {
-    fn on_all(width: usize, idx: usize) -> Try {
+    fn on_all(width: Sizes, idx: usize) -> Try {
         Try { width, idx, only: None }
     }
 }
@@ -102,14 +105,16 @@ impl UnitOrder {
 /// The units of one tensor found by an order that another tensor gave.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Link {
-    /// Index into the alignment's pairs.
-    pub pair: usize,
+    /// The tensor.
+    pub id: usize,
     /// The axis whose units were looked for.
     pub axis: Axis,
     /// Units with the same partner by both halves of the other axis.
     pub agreement: Agreement,
     /// Units of that axis.
-    pub width: usize,
+    pub width: Sizes,
+    /// Units of the other one.
+    pub known: Sizes,
     /// Median cosine of mutual partners, slices of the other axis at one length.
     pub median_cosine: f64,
 }
@@ -122,7 +127,7 @@ pub struct Chain {
     /// Orders tried on tensors.
     pub n_tried: usize,
     /// Orders other than in place, by number of units.
-    pub orders: BTreeMap<usize, Vec<UnitOrder>>,
+    pub orders: BTreeMap<Sizes, Vec<UnitOrder>>,
 }
 
 /// Fewest units of an axis that is looked at.
@@ -152,20 +157,22 @@ pub fn unit_chain(
     max_flop: u64,
     flop: &mut u64,
 ) -> Result<Chain, Error> {
-    let mut orders: BTreeMap<usize, Vec<UnitOrder>> = BTreeMap::new();
+    let mut orders: BTreeMap<Sizes, Vec<UnitOrder>> = BTreeMap::new();
     for tensor in tensors {
-        for width in [tensor.n_rows, tensor.n_cols / tensor.n_taps.unwrap_or(1)] {
-            orders.entry(width).or_insert_with(|| vec![UnitOrder::in_place(width)]);
+        let n_taps = tensor.n_taps.unwrap_or(1);
+        for width in [tensor.n_rows, (tensor.n_cols.0 / n_taps, tensor.n_cols.1 / n_taps)] {
+            orders.entry(width).or_insert_with(|| known_before(width));
         }
     }
     // short axes first: what enters a net and what it answers is where an order begins
-    let mut queue: VecDeque<Try> = orders.keys().map(|width| Try::on_all(*width, 0)).collect();
+    let mut queue: VecDeque<Try> =
+        orders.keys().filter(|width| width.0 == width.1).map(|width| Try::on_all(*width, 0)).collect();
     let (mut best, mut n_tried) = (BTreeMap::<usize, Link>::new(), 0);
     while let Some(Try { width, idx, only }) = queue.pop_front() {
         let order = orders[&width][idx].clone();
         let is_meant = |tensor: &&ChainTensor| match only {
-            Some(pair) => tensor.pair == pair,
-            None => order.found_in != Some(tensor.pair),
+            Some(id) => tensor.id == id,
+            None => order.found_in != Some(tensor.id),
         };
         for tensor in tensors.iter().filter(is_meant) {
             for axis in [Axis::Rows, Axis::Columns] {
@@ -179,29 +186,30 @@ pub fn unit_chain(
                 if order.found_in.is_some() {
                     n_tried += 1;
                     let link = Link {
-                        pair: tensor.pair,
+                        id: tensor.id,
                         axis,
-                        width: arranged.left.n_rows,
+                        width: arranged.n_units(),
+                        known: width,
                         agreement: found.agreement,
                         median_cosine: found.median_cosine,
                     };
                     let share = |link: &Link| link.agreement.share();
-                    if best.get(&tensor.pair).is_none_or(|known| share(known) < share(&link)) {
-                        best.insert(tensor.pair, link);
+                    if best.get(&tensor.id).is_none_or(|known| share(known) < share(&link)) {
+                        best.insert(tensor.id, link);
                     }
                 }
-                let n_units = arranged.left.n_rows;
-                let is_right = if order.found_in.is_none() && width < HALVED {
-                    found.partners.len() as f64 >= MUTUAL_SHARE * n_units as f64
+                let n_units = arranged.n_units();
+                let is_right = if order.found_in.is_none() && width.0 < HALVED {
+                    found.partners.len() as f64 >= MUTUAL_SHARE * n_units.0.min(n_units.1) as f64
                 } else {
                     found.agreement.n_agreeing >= FEWEST_UNITS && found.agreement.share() >= FOLLOWED_SHARE
                 };
                 if !is_right {
                     continue;
                 }
-                let known = orders.entry(n_units).or_insert_with(|| vec![UnitOrder::in_place(n_units)]);
+                let known = orders.entry(n_units).or_insert_with(|| known_before(n_units));
                 let found =
-                    UnitOrder { partners: found.partners, found_in: Some(tensor.pair), is_confirmed: false };
+                    UnitOrder { partners: found.partners, found_in: Some(tensor.id), is_confirmed: false };
                 let is_same = |other: &UnitOrder| {
                     let enough = if other.found_in.is_none() { IN_PLACE } else { SAME_ORDER };
                     found.n_common(other) as f64 >= enough * found.partners.len() as f64
@@ -228,6 +236,11 @@ pub fn unit_chain(
     Ok(Chain { links: best.into_values().collect(), n_tried, orders })
 }
 
+/// Units of equal number may stand in place.
+fn known_before(width: Sizes) -> Vec<UnitOrder> {
+    if width.0 == width.1 { vec![UnitOrder::in_place(width.0)] } else { Vec::new() }
+}
+
 /// Units of the looked-for axis as rows, their features those of the known units in the order of the partners.
 struct Arranged {
     left: Matrix,
@@ -236,53 +249,97 @@ struct Arranged {
     n_per_known: usize,
 }
 
+impl Arranged {
+    fn n_units(&self) -> Sizes {
+        (self.left.n_rows, self.right.n_rows)
+    }
+}
+
 /// None where the other axis has another width, or too little is there to be told apart.
-fn arranged(tensor: &ChainTensor, axis: Axis, width: usize, order: &UnitOrder) -> Option<Arranged> {
-    let ChainTensor { n_rows, n_cols, .. } = *tensor;
+fn arranged(tensor: &ChainTensor, axis: Axis, width: Sizes, order: &UnitOrder) -> Option<Arranged> {
     // consecutive columns that belong to one input
     let n_taps = match (axis, tensor.n_taps) {
         (_, Some(n_taps)) => n_taps,
-        (Axis::Rows, None) if n_cols == width => 1,
-        (Axis::Rows, None) if is_taps(n_cols as u64, width as u64) => n_cols / width,
-        (Axis::Rows, None) => return None,
+        (Axis::Rows, None) => taps(tensor.n_cols.0, width.0)?,
         (Axis::Columns, None) => 1,
     };
-    let n_inputs = n_cols / n_taps;
-    let (n_units, n_known) = match axis {
-        Axis::Rows => (n_rows, n_inputs),
-        Axis::Columns => (n_inputs, n_rows),
+    let side = |n_rows: usize, n_cols: usize| {
+        let n_inputs = n_cols / n_taps;
+        let (n_units, n_known) = match axis {
+            Axis::Rows => (n_rows, n_inputs),
+            Axis::Columns => (n_inputs, n_rows),
+        };
+        SideShape { axis, n_cols, n_taps, n_units, n_known }
     };
-    if n_known != width || n_units < FEWEST_UNITS || order.partners.len() * n_taps < FEWEST_FEATURES {
+    let left = side(tensor.n_rows.0, tensor.n_cols.0);
+    let right = side(tensor.n_rows.1, tensor.n_cols.1);
+    let is_of_width = (left.n_known, right.n_known) == width && left.fits() && right.fits();
+    if !is_of_width
+        || left.n_units.min(right.n_units) < FEWEST_UNITS
+        || order.partners.len() * n_taps < FEWEST_FEATURES
+    {
         return None;
     }
-    let place = |unit: usize, known: usize| match axis {
-        Axis::Rows => unit * n_cols + known * n_taps,
-        Axis::Columns => known * n_cols + unit * n_taps,
-    };
-    let gather = |values: &[f32], of_right: bool| {
-        let slices = order.partners.iter().map(|&(left, right, sign)| {
-            let known = if of_right { right } else { left } as usize;
-            let slice = |unit| &values[place(unit, known)..place(unit, known) + n_taps];
-            let squares = (0..n_units).flat_map(slice).map(|value| f64::from(finite(*value)).powi(2));
-            let factor = if of_right { f64::from(sign) } else { 1.0 } / squares.sum::<f64>().sqrt();
-            // a slice of zeros says nothing
-            (known, if factor.is_finite() { factor as f32 } else { 0.0 })
-        });
-        let slices: Vec<(usize, f32)> = slices.collect();
-        let mut out = Vec::with_capacity(n_units * slices.len() * n_taps);
-        for unit in 0..n_units {
-            for &(known, factor) in &slices {
-                let slice = &values[place(unit, known)..place(unit, known) + n_taps];
-                out.extend(slice.iter().map(|value| finite(*value) * factor));
-            }
-        }
-        Matrix::from_f32(n_units, slices.len() * n_taps, out)
-    };
+    let partners = order.partners.iter();
+    let (of_left, of_right): (Vec<_>, Vec<_>) =
+        partners.map(|&(left, right, sign)| ((left as usize, 1.0), (right as usize, sign))).unzip();
     Some(Arranged {
-        left: gather(&tensor.left, false),
-        right: gather(&tensor.right, true),
+        left: left.gather(&tensor.left, &of_left),
+        right: right.gather(&tensor.right, &of_right),
         n_per_known: n_taps,
     })
+}
+
+/// How many numbers of each of n_known inputs a row of a plain matrix reads.
+fn taps(n_cols: usize, n_known: usize) -> Option<usize> {
+    let is_whole = n_cols == n_known || is_taps(n_cols as u64, n_known as u64);
+    is_whole.then(|| n_cols / n_known)
+}
+
+/// Where the numbers of one side lie.
+#[derive(Clone, Copy)]
+struct SideShape {
+    axis: Axis,
+    n_cols: usize,
+    n_taps: usize,
+    n_units: usize,
+    n_known: usize,
+}
+
+impl SideShape {
+    /// Inputs and taps make whole rows.
+    fn fits(&self) -> bool {
+        self.n_cols.is_multiple_of(self.n_taps)
+    }
+
+    fn slice<'a>(&self, values: &'a [f32], unit: usize, known: usize) -> &'a [f32] {
+        let start = match self.axis {
+            Axis::Rows => unit * self.n_cols + known * self.n_taps,
+            Axis::Columns => known * self.n_cols + unit * self.n_taps,
+        };
+        &values[start..start + self.n_taps]
+    }
+
+    /// [units, known · taps], the slices of each known unit at length 1 over all units, times its sign.
+    fn gather(&self, values: &[f32], known: &[(usize, f32)]) -> Matrix {
+        let factors: Vec<f32> = known
+            .iter()
+            .map(|&(known, sign)| {
+                let numbers = (0..self.n_units).flat_map(|unit| self.slice(values, unit, known));
+                let sum_squares: f64 = numbers.map(|value| f64::from(finite(*value)).powi(2)).sum();
+                let factor = f64::from(sign) / sum_squares.sqrt();
+                // a slice of zeros says nothing
+                if factor.is_finite() { factor as f32 } else { 0.0 }
+            })
+            .collect();
+        let mut out = Vec::with_capacity(self.n_units * known.len() * self.n_taps);
+        for unit in 0..self.n_units {
+            for (&(known, _), factor) in known.iter().zip(&factors) {
+                out.extend(self.slice(values, unit, known).iter().map(|value| finite(*value) * factor));
+            }
+        }
+        Matrix::from_f32(self.n_units, known.len() * self.n_taps, out)
+    }
 }
 
 /// Damaged numbers are left out of the sums.
@@ -388,10 +445,10 @@ mod tests {
     }
 
     fn followed(left: &[Weights], right: &[Weights], max_flop: u64) -> (Chain, u64) {
-        let tensors = left.iter().zip(right).enumerate().map(|(pair, (left, right))| ChainTensor {
-            pair,
-            n_rows: left.n_rows,
-            n_cols: left.n_inputs * left.n_taps,
+        let tensors = left.iter().zip(right).enumerate().map(|(id, (left, right))| ChainTensor {
+            id,
+            n_rows: (left.n_rows, right.n_rows),
+            n_cols: (left.n_inputs * left.n_taps, right.n_inputs * right.n_taps),
             n_taps: (left.n_taps > 1).then_some(left.n_taps),
             left: left.values.clone(),
             right: right.values.clone(),
@@ -407,14 +464,14 @@ mod tests {
     fn units_in_another_order_of_another_length_and_sign_are_followed_through_the_net() {
         let net = network(1);
         let (chain, _) = followed(&net, &disguised(&net, 2), u64::MAX);
-        let reached: Vec<usize> = chain.links.iter().map(|link| link.pair).collect();
+        let reached: Vec<usize> = chain.links.iter().map(|link| link.id).collect();
         assert_eq!(reached, [1, 2, 3], "{:?}", chain.links);
         for link in &chain.links {
             assert_eq!(link.agreement.n_agreeing, link.agreement.n_units, "{link:?}");
             // noise of a tenth
             assert!(link.median_cosine > 0.95, "{link:?}");
         }
-        let orders = &chain.orders[&40];
+        let orders = &chain.orders[&(40, 40)];
         assert_eq!((orders.len(), orders[0].partners.len()), (1, 40));
         let n_flipped = orders[0].partners.iter().filter(|(_, _, sign)| *sign < 0.0).count();
         assert!((8..32).contains(&n_flipped), "half of 40 signs: {n_flipped}");
@@ -444,6 +501,31 @@ mod tests {
         assert_eq!(chain.links.len(), 3);
         for link in &chain.links {
             assert_eq!(link.agreement.n_in_place, link.agreement.n_units, "{link:?}");
+        }
+    }
+
+    #[test]
+    fn units_that_were_cut_are_followed() {
+        let net = network(1);
+        let (mut cut, mut kept_inputs) = (Vec::new(), vec![0, 1, 2]);
+        for (idx, tensor) in net.iter().enumerate() {
+            let last = idx + 1 == net.len();
+            let kept: Vec<usize> = (0..tensor.n_rows).filter(|row| last || row % 3 != 0).collect();
+            let row = tensor.n_inputs * tensor.n_taps;
+            let values = kept.iter().flat_map(|&unit| {
+                let place = move |input: usize| unit * row + input * tensor.n_taps;
+                kept_inputs
+                    .iter()
+                    .flat_map(move |&input| &tensor.values[place(input)..place(input) + tensor.n_taps])
+            });
+            let values = values.copied().collect();
+            cut.push(Weights { n_rows: kept.len(), n_inputs: kept_inputs.len(), values, ..*tensor });
+            kept_inputs = kept;
+        }
+        let (chain, _) = followed(&net, &cut, u64::MAX);
+        assert_eq!(chain.links.len(), 3);
+        for link in &chain.links {
+            assert_eq!(link.agreement.n_agreeing, link.width.1, "{link:?}");
         }
     }
 

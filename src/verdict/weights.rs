@@ -1,5 +1,7 @@
 //! The weights axis: one decision rule, read from top to bottom (docs/methods.md#decision-rule). Pure.
 
+use std::ops::Range;
+
 use crate::align::Side;
 use crate::canonical::Group;
 use crate::evidence::{
@@ -150,6 +152,11 @@ pub const SHARED_ANSWERS: f64 = 0.6;
 /// Median matrix cosine above which two models are near each other whatever else holds; a shared initialisation alone
 /// reaches .81 where measured.
 pub const NEAR: f64 = 0.9;
+
+/// Median centred cosines of matrices in place at which neither answers nor gains tell training in common from learning the same since one
+/// initialisation: such pairs reach .96 of the answers and gains of .68 at cosines up to .49, models trained on for long stay above .55.
+/// Matrices in another basis lie below.
+pub const FAR: Range<f64> = 0.1..0.5;
 
 /// Equal matrices from which on training is shared: one table may be frozen since an initialisation.
 pub const EQUAL_MATRICES: usize = 3;
@@ -496,8 +503,10 @@ fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
         );
         return (true, says, None);
     }
+    let of_matrices = constants.and_then(|constants| constants.of_matrices);
+    let far = of_matrices.filter(|cosine| FAR.contains(cosine));
     let answers = mean_share(facts.probes);
-    if let Some(share) = answers.filter(|share| *share >= SHARED_ANSWERS) {
+    if let Some(share) = answers.filter(|share| *share >= SHARED_ANSWERS && far.is_none()) {
         let says = format!(
             "{:.0} % of the MLP units answer the shared tokens alike: training is shared",
             100.0 * share
@@ -518,7 +527,8 @@ fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
         );
         return (true, says, Some("common-slope"));
     }
-    if let Some(constants) = constants.filter(|constants| constants.are_alike(facts.is_unknown_graph)) {
+    let are_alike = |constants: &TrainedConstants| constants.are_alike(facts.is_unknown_graph);
+    if let Some(constants) = constants.filter(|constants| far.is_none() && are_alike(constants)) {
         let says = format!(
             "gains and biases, which start as constants, moved alike (median centred cosine {:.2} over {} vectors): training is \
              shared, not only an initialisation",
@@ -531,6 +541,16 @@ fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
     } else {
         ""
     };
+    if let Some(cosine) = far.filter(|_| {
+        answers.is_some_and(|share| share >= SHARED_ANSWERS)
+            || constants.is_some_and(|found| are_alike(&found))
+    }) {
+        let says = format!(
+            "units answer, or gains moved, alike, but matrices in place have a median cosine of {cosine:.2} only: learning the same \
+             since one initialisation{or_a_merge} leaves that too; descent not excluded"
+        );
+        return (false, says, None);
+    }
     match (answers, constants) {
         (Some(share), _) => {
             let says = format!(

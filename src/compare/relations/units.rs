@@ -28,16 +28,21 @@ pub(super) fn relations(found: &Found<'_>) -> Vec<Relation> {
         .collect()
 }
 
-/// Units in another order in a net without layers.
+/// Units in another order, of another sign, or fewer of them, in a net without layers.
 fn followed(found: &Found<'_>) -> Option<Relation> {
     let chain = found.facts.unit_chain.filter(|chain| chain.is_shared())?;
     let says = format!(
-        "units stand in another order: {:.0} % of them found in {} of {} tensors that an order reached",
+        "{:.0} % of them found in {} of the {} tensors that were reached",
         100.0 * chain.share(),
         chain.n_found,
         chain.n_reached
     );
-    Some(Relation::new("units-permuted", says).with("tensors", Parameter::Count(chain.n_found as u64)))
+    let (kind, says) = if 2 * chain.n_cut >= chain.n_found {
+        ("width-pruned", format!("one model keeps a part of the units of {} tensors; {says}", chain.n_cut))
+    } else {
+        ("units-permuted", format!("units stand in another order, or have another sign; {says}"))
+    };
+    Some(Relation::new(kind, says).with("tensors", Parameter::Count(chain.n_found as u64)))
 }
 
 fn pruned(mapped: &[(&Placed, &UnitMap)]) -> Option<Relation> {

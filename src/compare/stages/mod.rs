@@ -21,5 +21,5 @@ pub(super) use requantised::requantised;
 pub(super) use token_basis::token_basis;
 pub(super) use token_span::token_span;
 pub(super) use trace::{TraceStage, trace};
-pub(super) use unit_chain::follow_units;
+pub(super) use unit_chain::{ChainStage, follow_units};
 pub(super) use units::{Placed, UnitStage, units};
