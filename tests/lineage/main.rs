@@ -15,6 +15,7 @@ use cognate::compare::{Comparison, Direction, Effort, Options, WeightsVerdict, W
 use cognate::cpu::Cpu;
 use cognate::gpu::{self, Gpu};
 use cognate::kernels::Backend;
+use cognate::numerics::Rng;
 use cognate::report::{wire, words};
 use rayon::prelude::*;
 use serde_json::Value;
@@ -456,4 +457,53 @@ fn a_net_without_known_names_is_found_inside_a_file_of_two() {
     assert_eq!(verdict(&related), WeightsVerdict::Derived, "{:?}", related.weights.reasons);
     let independent = compared(&both, &write("third", &with_prefix(&drawn::draw(layout, 3, 0.0), "model.")));
     assert!(!is_accusation(verdict(&independent)), "{:?}", independent.weights.reasons);
+}
+
+/// Only some units of each convolution, in the given order, in every tensor that holds or reads them.
+fn with_channels(net: &Model, channels: &dyn Fn(usize) -> Vec<usize>) -> Model {
+    let mut tensors = net.tensors.clone();
+    for layer in 1..=4 {
+        let units = channels(net.tensors[&format!("conv{layer}.weight")].shape[0]);
+        let norm = ["weight", "bias", "running_mean", "running_var"].map(|kind| format!("bn{layer}.{kind}"));
+        for name in norm.into_iter().chain([format!("conv{layer}.weight")]) {
+            let stored = tensors.get_mut(&name).expect("in the layout");
+            *stored = stored.taken(0, &units);
+        }
+        let reader = if layer == 4 { "fc.weight".to_owned() } else { format!("conv{}.weight", layer + 1) };
+        let stored = tensors.get_mut(&reader).expect("in the layout");
+        *stored = stored.taken(1, &units);
+    }
+    Model { tensors, config: net.config.clone() }
+}
+
+#[test]
+fn channels_in_another_order_and_channels_that_were_cut_do_not_hide_a_net() {
+    let layout =
+        drawn::LAYOUTS.iter().find(|layout| layout.name.starts_with("convolutions")).expect("listed");
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, model: &Model| -> PathBuf {
+        let path = folder.path().join(name);
+        model.write(&path);
+        path
+    };
+    let net = write("net", &drawn::draw(layout, 1, 0.0));
+    let shuffled = |n: usize| {
+        let mut units: Vec<usize> = (0..n).collect();
+        Rng::new(&[n as u64]).shuffle(&mut units);
+        units
+    };
+    let kept = |n: usize| shuffled(n)[..n * 3 / 4].to_vec();
+    for (what, channels, kind) in [
+        ("order", &shuffled as &dyn Fn(usize) -> Vec<usize>, "units-permuted"),
+        ("cut", &kept, "width-pruned"),
+    ] {
+        let of = |seed| with_channels(&drawn::draw(layout, seed, 0.3), channels);
+        let related = compared(&net, &write(what, &of(1)));
+        assert_eq!(verdict(&related), WeightsVerdict::Derived, "{what}: {:?}", related.weights.reasons);
+        assert_eq!(related.weights.decided_by, ["unit-chain"], "{what}");
+        assert_eq!(related.weights.relations[0].kind, kind, "{what}");
+        assert!(related.weights.right_share > 0.9, "{what}: {}", related.weights.right_share);
+        let independent = compared(&net, &write("other", &of(2)));
+        assert!(!is_accusation(verdict(&independent)), "{what}: {:?}", independent.weights.reasons);
+    }
 }

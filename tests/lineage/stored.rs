@@ -35,6 +35,21 @@ impl Stored {
             .collect()
     }
 
+    /// The given indices of one axis, in that order.
+    pub(crate) fn taken(&self, axis: usize, indices: &[usize]) -> Stored {
+        let n_bytes = self.bytes.len() / self.shape.iter().product::<usize>();
+        let inner = self.shape[axis + 1..].iter().product::<usize>() * n_bytes;
+        let slab = self.shape[axis] * inner;
+        let slabs = self.bytes.chunks_exact(slab);
+        let bytes = slabs.flat_map(|slab| {
+            indices.iter().flat_map(move |index| slab[index * inner..(index + 1) * inner].iter().copied())
+        });
+        let bytes = bytes.collect();
+        let mut shape = self.shape.clone();
+        shape[axis] = indices.len();
+        Stored { dtype: self.dtype, shape, bytes }
+    }
+
     /// bf16 becomes f32: the 16 bits are the upper half, so every value stays what it is.
     pub(crate) fn widened(&self) -> Stored {
         assert_eq!(self.dtype, Dtype::BF16);
