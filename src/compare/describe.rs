@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::clock::{Clock, Times};
 use super::inherit::Inherited;
-use super::relations::{Attribution, main_component};
+use super::relations::Attribution;
 use super::stages::{Change, PlainStage};
 use super::*;
-use crate::align::Alignment;
+use crate::align::{Alignment, is_token_table};
 use crate::canonical::{Group, LeftOut};
 use crate::evidence::{ALPHA, ChainEvidence, Likelihood, LikelihoodMap, agrees};
 use crate::measure::delta::Form;
@@ -576,8 +576,13 @@ fn reasons(found: &Findings<'_>) -> Vec<String> {
         let log10 = found.alignment.ln_assignments_tried / std::f64::consts::LN_10;
         reasons.push(format!("p is multiplied by 10^{log10:.1}, the assignments of names and layers that could have been chosen"));
     }
-    if found.alignment.tokens.is_none() && main_component(found.pair).is_some() {
-        reasons.push("no tokenizer on one side: vocabulary rows were matched by id".to_owned());
+    let pairs_token_tables = found.alignment.pairs.iter().any(|paired| {
+        found.pair.part(Side::Right, paired.right).role.is_some_and(|role| is_token_table(&role))
+    });
+    if found.alignment.tokens.is_none() && pairs_token_tables {
+        let has_one = found.pair.left.vocabulary.is_some() || found.pair.right.vocabulary.is_some();
+        let side = if has_one { "one" } else { "either" };
+        reasons.push(format!("no tokenizer on {side} side: vocabulary rows were matched by id"));
     }
     let shares_nothing =
         matches!(found.decision.verdict, WeightsVerdict::NoEvidence | WeightsVerdict::Inconclusive);

@@ -45,6 +45,11 @@ fn verdict(comparison: &Comparison) -> WeightsVerdict {
     comparison.weights.verdict.expect("no --only")
 }
 
+/// The drawn layout whose name begins so.
+fn layout(begin: &str) -> &'static drawn::Layout {
+    drawn::LAYOUTS.iter().find(|layout| layout.name.starts_with(begin)).expect("listed")
+}
+
 fn is_accusation(verdict: WeightsVerdict) -> bool {
     !matches!(verdict, WeightsVerdict::NoEvidence | WeightsVerdict::Inconclusive)
 }
@@ -439,8 +444,7 @@ fn with_prefix(model: &Model, prefix: &str) -> Model {
 
 #[test]
 fn a_net_without_known_names_is_found_inside_a_file_of_two() {
-    let layout =
-        drawn::LAYOUTS.iter().find(|layout| layout.name.starts_with("convolutions")).expect("listed");
+    let layout = layout("convolutions");
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, model: &Model| -> PathBuf {
         let path = folder.path().join(name);

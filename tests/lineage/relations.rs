@@ -11,7 +11,7 @@ use cognate::kernels::Backend;
 use cognate::numerics::Rng;
 
 use crate::stored::{Model, Stored};
-use crate::{compared, options, verdict, zoo};
+use crate::{compared, drawn, options, verdict, zoo};
 
 /// A folder for the models of one test.
 struct Family(tempfile::TempDir);
@@ -365,4 +365,16 @@ fn constant_and_damaged_models_say_nothing_and_one_layer_is_enough() {
         "{:?}",
         found.weights.reasons
     );
+}
+
+#[test]
+fn a_model_without_tokens_is_not_said_to_have_matched_rows_of_a_vocabulary() {
+    let family = Family::new();
+    for (begin, wanted) in [("vit", 0), ("convolutions", 0), ("llama", 1)] {
+        let layout = crate::layout(begin);
+        let left = family.write("left", &drawn::draw(layout, 1, 0.0));
+        let found = compared(&left, &family.write("right", &drawn::draw(layout, 1, 0.3)));
+        let n_said = found.weights.reasons.iter().filter(|reason| reason.contains("vocabulary rows")).count();
+        assert_eq!(n_said, wanted, "{begin}: {:?}", found.weights.reasons);
+    }
 }

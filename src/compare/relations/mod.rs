@@ -8,7 +8,7 @@ mod units;
 
 use super::stages::{Change, PlainStage, UnitStage};
 use super::{Direction, Pair, Parameter, Relation, Side};
-use crate::align::Alignment;
+use crate::align::{Alignment, is_token_table};
 use crate::canonical::CanonicalPart;
 use crate::checkpoint::Checkpoint;
 use crate::measure::layers::Mapping;
@@ -137,8 +137,9 @@ fn vocabulary(found: &Found<'_>) -> Option<Relation> {
             Side::Left => &found.pair.canonical.0,
             Side::Right => &found.pair.canonical.1,
         };
-        let is_table =
-            |part: &&CanonicalPart| part.role.is_some_and(|role| role.part == Part::Embed && !role.is_bias);
+        let is_table = |part: &&CanonicalPart| {
+            part.role.is_some_and(|role| role.part == Part::Embed && is_token_table(&role))
+        };
         model.parts.iter().find(is_table).map_or(0, |table| table.stored.view.n_rows)
     };
     let size = |checkpoint: &Checkpoint, side: Side| {
@@ -164,7 +165,7 @@ fn vocabulary(found: &Found<'_>) -> Option<Relation> {
 }
 
 /// The component with most layers on the right.
-pub(super) fn main_component(pair: &Pair<'_>) -> Option<Component> {
+fn main_component(pair: &Pair<'_>) -> Option<Component> {
     let mut components: Vec<Component> =
         pair.canonical.1.parts.iter().filter_map(|part| part.role).map(|role| role.component).collect();
     components.sort_unstable();
