@@ -13,6 +13,7 @@ use super::folder::{Contents, listed};
 use super::weights::{self, Admitted};
 use super::{Checkpoint, Error, Limits, Note, TensorEntry, json, sidecar};
 use crate::source::{Fault, Source, grouped, shown};
+use crate::wording::agreeing;
 
 /// Longest index that is read; a million tensors take about 100 MB.
 const MAX_INDEX_BYTES: u64 = 128 << 20;
@@ -155,8 +156,9 @@ impl Read {
             let mut names: Vec<String> = stored.into_keys().map(str::to_string).collect();
             names.sort_unstable();
             let says = format!(
-                "{} tensors are unindexed, and compared all the same: {}",
+                "{} {} unindexed, and compared all the same: {}",
                 grouped(names.len() as u64),
+                agreeing(names.len(), "tensor is", "tensors are"),
                 listed(&names)
             );
             self.notes.push(Note { rule: "IX-UNINDEXED", says });

@@ -9,6 +9,7 @@ use super::{
     Checkpoint, Config, Error, Limits, Note, Quantisation, adapter, gguf, index, onnx, quantised, sidecar,
 };
 use crate::source::{Access, Found, Network, Place, Source, resolve};
+use crate::wording::counted;
 
 /// Opens a file, folder, index or model id and validates everything but the values.
 ///
@@ -155,7 +156,10 @@ fn compare_with_shapes(
         return;
     }
     if let Some(n_layers) = config.n_layers.filter(|&n| n > tensors.len() as u64) {
-        let says = format!("{who} names {n_layers} layers, more than there are tensors; the tensors decide");
+        let says = format!(
+            "{who} names {}, more than there are tensors; the tensors decide",
+            counted(n_layers, "layer", "layers")
+        );
         notes.push(Note { rule: "CT-CONTRADICTION", says });
         config.n_layers = None;
     }

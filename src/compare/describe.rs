@@ -16,6 +16,7 @@ use crate::reductions::PairMoments;
 use crate::roles::Component;
 use crate::verdict::Architecture;
 use crate::verdict::weights::{Decision, Facts, SHARED_ANSWERS, SHARED_SPAN};
+use crate::wording::{agreeing, counted};
 
 /// z of a group from which on some of its units do resemble each other, whatever the tests say together: P = 3e-7.
 const RESEMBLES_Z: f64 = 5.0;
@@ -75,7 +76,7 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
         power: tested.then(|| Power {
             smallest_share: trace.smallest_share,
             alpha: ALPHA,
-            at: format!("{} families of units", trace.n_tests),
+            at: counted(trace.n_tests, "family of units", "families of units"),
         }),
         coverage_total: coverage.0,
         coverage_by_component: coverage.1,
@@ -164,13 +165,16 @@ pub(super) fn without_tensors(left: &Checkpoint, right: &Checkpoint) -> String {
         return format!("{who}, and there are no two vocabularies either");
     };
     let tokens = match_tokens(l, r);
-    let sizes = format!("{} and {} tokens", l.tokens.len(), r.tokens.len());
+    let sizes = format!("{} and {}", l.tokens.len(), counted(r.tokens.len(), "token", "tokens"));
     let n_shared = tokens.left.len();
     let n_same_id = tokens.left.iter().zip(tokens.right.iter()).filter(|(l, r)| l == r).count();
     let found = if tokens.same_ids {
         "the same tokenizer".to_owned()
     } else {
-        format!("{n_shared} token strings in common, {n_same_id} of them under the same id")
+        format!(
+            "{} in common, {n_same_id} of them under the same id",
+            counted(n_shared, "token string", "token strings")
+        )
     };
     format!("{who}; of their vocabularies ({sizes}): {found}; a shared tokenizer says nothing about weights")
 }
@@ -265,7 +269,11 @@ pub(super) fn skipped(pair: &Pair<'_>, alignment: &Alignment, plain: &PlainStage
                     model: side,
                     tensor: pair.name(side, part).to_owned(),
                     why: Why::Skipped,
-                    reason: format!("{n_bad} of {} values are not finite", moments.n_elements),
+                    reason: format!(
+                        "{n_bad} of {} {} not finite",
+                        counted(moments.n_elements, "value", "values"),
+                        agreeing(n_bad, "is", "are")
+                    ),
                 });
             }
         }
@@ -450,7 +458,7 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
     }
     for group in &facts.trace.groups {
         let rejects = found.decision.explained.contains(&group.group) && group.ln_p <= ALPHA.ln();
-        let tests = if group.n_tests == 1 { "1 test".to_owned() } else { format!("{} tests", group.n_tests) };
+        let tests = counted(group.n_tests, "test", "tests");
         let says = if rejects {
             format!(
                 "unit i resembles unit i: z {:.1} over {tests}, p below 10^{:.0}",
@@ -480,8 +488,9 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
             / n_layers as f64;
         let n_found = facts.agreements.iter().filter(|(_, _, a)| agrees(a)).count();
         let says = format!(
-            "{:.1} % of the MLP units find the same partner by two matrices, in {n_found} of {n_layers} layers",
-            100.0 * share
+            "{:.1} % of the MLP units find the same partner by two matrices, in {n_found} of {}",
+            100.0 * share,
+            counted(n_layers, "layer", "layers")
         );
         add(1e3 * share, "agreement", "mlp", share, null, n_found > 0, says);
     }
@@ -489,8 +498,9 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
         let n_layers = facts.probes.len();
         let share = facts.probes.iter().map(|(_, _, a)| a.share()).sum::<f64>() / n_layers as f64;
         let says = format!(
-            "{:.1} % of the MLP units answer the shared tokens alike, over {n_layers} layers; shared training leaves {:.0} % or more",
+            "{:.1} % of the MLP units answer the shared tokens alike, over {}; shared training leaves {:.0} % or more",
             100.0 * share,
+            counted(n_layers, "layer", "layers"),
             100.0 * SHARED_ANSWERS
         );
         let n_found = facts.probes.iter().filter(|(_, _, a)| agrees(a)).count();
@@ -526,8 +536,9 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
         facts.unit_chain.filter(|chain| chain.is_shared()).map_or(facts.constants, |chain| chain.constants);
     if let Some(constants) = constants {
         let says = format!(
-            "{} gain and bias vectors, which start as constants, have a median centred cosine of {:.2}",
-            constants.n_vectors, constants.median_cosine
+            "{}, which start as constants, have a median centred cosine of {:.2}",
+            counted(constants.n_vectors, "gain and bias vector", "gain and bias vectors"),
+            constants.median_cosine
         );
         let is_for = constants.are_alike(facts.is_unknown_graph);
         add(
@@ -599,7 +610,7 @@ fn reasons(found: &Findings<'_>) -> Vec<String> {
 fn throughput(times: Times, backend: &Backend) -> Throughput {
     let (backend, device, driver, tier) = match backend {
         Backend::Cpu(cpu) => {
-            let device = format!("{} threads", cpu.n_threads);
+            let device = counted(cpu.n_threads, "thread", "threads");
             ("cpu", device, String::new(), cpu.simd.to_owned())
         }
         Backend::Gpu(gpu) => {

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::Config;
 use crate::roles::{Assignment, Component, Expert, Header, Part, Role, RoleMap};
+use crate::wording::counted;
 
 /// Verdict of the architecture axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,7 +201,7 @@ fn graph_differences(
     }
     let experts = |network: &Network| match network.n_experts {
         0 => "dense".to_owned(),
-        n => format!("mixture of {n} experts"),
+        n => format!("mixture of {}", counted(n, "expert", "experts")),
     };
     let is_mixture_in_one = (of_left.n_experts == 0) != (of_right.n_experts == 0);
     if is_mixture_in_one {

@@ -17,6 +17,7 @@ use super::kept::Kept;
 use super::{Checkpoint, Encoding, Error, Note, TensorEntry};
 use crate::source::{Fault, shown};
 use crate::tensor::Dtype;
+use crate::wording::counted;
 
 /// Largest rank that is read: factors of one matrix are held in memory.
 const MAX_RANK: u64 = 1024;
@@ -50,7 +51,8 @@ impl Adapter {
     /// "lora, rank 8, 28 matrices".
     #[must_use]
     pub fn describe(&self) -> String {
-        format!("{}, rank {}, {} matrices", self.kind, self.rank, self.n_matrices)
+        let n_matrices = counted(self.n_matrices, "matrix", "matrices");
+        format!("{}, rank {}, {n_matrices}", self.kind, self.rank)
     }
 
     /// Rank and scale of a module.

@@ -16,6 +16,7 @@ use self::wire::Wire;
 use super::strided::Strided;
 use super::{Checkpoint, Encoding, Error, Limits, Note, TensorEntry, index};
 use crate::source::{Fault, Place, Source, grouped, shown};
+use crate::wording::agreeing;
 
 /// The word of reports.
 const FORMAT: &str = "onnx";
@@ -163,15 +164,21 @@ fn notes(graph: &Graph, n_renamed: usize) -> Vec<Note> {
     let mut notes = Vec::new();
     if n_renamed > 0 {
         let says = format!(
-            "{} tensors without a name of their own are called after the node that reads them",
-            grouped(n_renamed as u64)
+            "{} {}",
+            grouped(n_renamed as u64),
+            agreeing(
+                n_renamed,
+                "tensor without a name of its own is called after the node that reads it",
+                "tensors without a name of their own are called after the node that reads them"
+            )
         );
         notes.push(Note { rule: "ON-NAMES", says });
     }
     if graph.n_numbers > 0 {
         let says = format!(
-            "{} scalars, shapes, indices and texts of the graph are no weights",
-            grouped(graph.n_numbers)
+            "{} of the graph {} no weights (scalars, shapes, indices, texts)",
+            grouped(graph.n_numbers),
+            agreeing(graph.n_numbers, "tensor is", "tensors are")
         );
         notes.push(Note { rule: "ON-NUMBERS", says });
     }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::value::{Id, Pickled, TensorRef, Value};
 use crate::checkpoint::{Error, Limits, Note};
 use crate::source::{Fault, grouped, shown};
+use crate::wording::agreeing;
 
 /// Longest name of a tensor, as in safetensors.
 const MAX_NAME_BYTES: usize = 4096;
@@ -78,7 +79,11 @@ pub(super) fn find<'a>(pickled: &'a Pickled, limits: &Limits) -> Result<Found<'a
         found.push(Named { name: name.to_owned(), tensor, pickled });
     }
     if n_others > 0 {
-        let says = format!("{} entries beside the tensors hold no weights", grouped(n_others));
+        let says = format!(
+            "{} {} no weights",
+            grouped(n_others),
+            agreeing(n_others, "entry beside the tensors holds", "entries beside the tensors hold")
+        );
         notes.push(Note { rule: "PK-BESIDE", says });
     }
     unwrap_names(&mut found, &mut notes);
@@ -136,7 +141,12 @@ fn chosen_entry<'a>(
     for (name, _, n) in sets.iter().filter(|set| !std::ptr::eq(set.1, chosen.1)) {
         let is_average = AVERAGES.iter().any(|average| name.eq_ignore_ascii_case(average));
         let what = if is_average { "a running mean of the weights" } else { "another set of tensors" };
-        let says = format!("'{}' ({} tensors), {what}, was not read", shown(name), grouped(*n as u64));
+        let says = format!(
+            "'{}' ({} {}), {what}, was not read",
+            shown(name),
+            grouped(*n as u64),
+            agreeing(*n, "tensor", "tensors")
+        );
         notes.push(Note { rule: "PK-OTHER", says });
     }
     Ok(chosen.1)
