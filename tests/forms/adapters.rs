@@ -7,7 +7,7 @@ use cognate::compare::{self, Comparison, Effort, Options, WeightsVerdict};
 use cognate::cpu::Cpu;
 use cognate::kernels::Backend;
 
-use crate::{index, open, reference, values};
+use crate::{index, open, packers, reference, values};
 
 const ADAPTERS: [(&str, &str); 7] = [
     ("lora", "llama-base"),
@@ -105,4 +105,51 @@ fn without_a_base_the_changes_are_compared_and_nothing_is_concluded() {
     let options = Options { effort: Effort::Standard, seed: 0, prior: 0.5, only: None, digest: false };
     let failed = compare::compare(&Backend::Cpu(Cpu::detect()), &alone, &base, &options, &|_| ());
     assert!(failed.expect_err("changes are no weights").to_string().contains("--base"));
+}
+
+/// The changed matrices of an adapted model as a tool would merge them: formed in f64, rounded once.
+fn merged(base: &Checkpoint, adapted: &Checkpoint, factors: &Checkpoint, scale: f64) -> Vec<u8> {
+    let tensors = adapted.tensors.iter().enumerate().map(|(idx, tensor)| {
+        let mut sum: Vec<f32> = values(adapted, idx);
+        if tensor.encoding.is_some() {
+            let of = |part: &str| {
+                let stem = tensor.name.strip_suffix(".weight").expect("a matrix");
+                let name = format!("base_model.model.{stem}.lora_{part}.weight");
+                values(factors, index(factors, &name))
+            };
+            let (a, b, under) = (of("A"), of("B"), values(base, index(base, &tensor.name)));
+            let (n_outs, n_ins) = (tensor.shape[0] as usize, tensor.shape[1] as usize);
+            let rank = a.len() / n_ins;
+            for (at, value) in sum.iter_mut().enumerate() {
+                let (row, col) = (at / n_ins, at % n_ins);
+                let change = |k: usize| f64::from(b[row * rank + k]) * f64::from(a[k * n_ins + col]);
+                let change: f64 = (0..rank).map(change).sum();
+                *value = (f64::from(under[at]) + scale * change) as f32;
+            }
+            assert_eq!(sum.len(), n_outs * n_ins);
+        }
+        let bytes: Vec<u8> = sum.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let shape = tensor.shape.iter().map(|dim| *dim as usize).collect();
+        (tensor.name.clone(), ("F32", shape, bytes))
+    });
+    packers::file(&tensors.collect())
+}
+
+#[test]
+fn an_adapter_over_its_base_is_no_cast_of_the_merged_model() {
+    let zoo = Path::new(env!("CARGO_MANIFEST_DIR")).join("zoo/base");
+    let folder = crate::hostile::Folder::new();
+    let adapter = crate::hostile_adapters::zoo_adapter(&folder, 8, 0.02);
+    let (base, adapted, factors) = (open(&zoo), over(&adapter, Some(&zoo)), over(&adapter, None));
+    let stored = open(&folder.at("adapter_model.safetensors"));
+    assert_eq!(factors.tensors.len(), 4);
+    let out = crate::hostile::Folder::new();
+    out.write("model.safetensors", merged(&base, &adapted, &stored, 1.0));
+    let found = compared(&adapted, &open(out.path()));
+    let weights = &found.weights;
+    assert_eq!(weights.verdict, Some(WeightsVerdict::Derived), "{:?}", weights.reasons);
+    let kinds: Vec<&str> = weights.relations.iter().map(|relation| relation.kind.as_str()).collect();
+    assert_eq!(kinds, ["lora"], "{:?}", weights.relations);
+    let says = "the matrices that changed differ by no more than the rounding of F32";
+    assert!(weights.reasons.iter().any(|reason| reason.contains(says)), "{:?}", weights.reasons);
 }

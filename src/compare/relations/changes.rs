@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Attribution, Found, Parameter, Relation, Side, cast, side};
+use super::{Attribution, Found, Parameter, Relation, Side, cast, side, types};
 use crate::canonical::{CanonicalPart, Group};
 use crate::compare::Direction;
 use crate::compare::stages::is_in_place;
@@ -68,10 +68,12 @@ pub(super) fn add(found: &Found<'_>, of_pair: &mut Attribution) {
         let n = forms.iter().filter(|form| is(**form)).count();
         !forms.is_empty() && n as f64 >= NEARLY_ALL * forms.len() as f64
     };
+    if of_form(&|form| form == Form::Rounding) {
+        rounded(found, &changed, of_pair);
+        return;
+    }
     let relation = if of_form(&|form| matches!(form, Form::LowRank { .. })) {
         low_rank(found, &changed, of_pair)
-    } else if of_form(&|form| form == Form::Rounding) {
-        cast(found, "both rounded from finer values")
     } else if of_form(&|form| form == Form::White) {
         white(found, &changed, of_pair)
     } else if let Some(merge) = merge(&changed) {
@@ -85,6 +87,19 @@ pub(super) fn add(found: &Found<'_>, of_pair: &mut Attribution) {
         return;
     }
     of_pair.relations.push(relation);
+}
+
+/// Both sides are rounded: to two types that is a cast. To one type it is nothing that happened to a model: the same values, formed by
+/// two programs, as an adapter over its base and the merged file.
+fn rounded(found: &Found<'_>, changed: &[&Matrix], of_pair: &mut Attribution) {
+    let cast = cast(found, changed.iter().map(|matrix| matrix.pair), "both rounded from finer values");
+    if cast.is_none() {
+        let dtype = changed.first().map_or("their type", |matrix| types(found, matrix.pair)[1]);
+        of_pair.clues.push(format!(
+            "the matrices that changed differ by no more than the rounding of {dtype}: the same values, formed in two ways"
+        ));
+    }
+    of_pair.relations.extend(cast);
 }
 
 /// Matrices of groups whose units kept their order, token tables included.
