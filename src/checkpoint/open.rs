@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::folder::{self, Contents};
 use super::weights::{self, Admitted};
 use super::{
-    Checkpoint, Config, Error, Limits, Note, Quantisation, adapter, gguf, index, onnx, quantised, sidecar,
+    Checkpoint, Config, Error, Limits, Note, ONE_SHARD, Quantisation, adapter, gguf, index, onnx, quantised,
+    sidecar,
 };
 use crate::source::{Access, Found, Network, Place, Source, resolve};
 use crate::wording::counted;
@@ -94,7 +95,7 @@ fn open_file(
     };
     if let Some(n_shards) = folder::shard_of(path).filter(|&n| n > 1 && checkpoint.files.len() == 1) {
         let says = format!("this file is one of {n_shards} shards; the others were not read");
-        checkpoint.notes.push(Note { rule: "IX-ONE-SHARD", says });
+        checkpoint.notes.push(Note { rule: ONE_SHARD, says });
     }
     Ok((checkpoint, contents))
 }

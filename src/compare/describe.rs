@@ -281,6 +281,14 @@ pub(super) fn skipped(pair: &Pair<'_>, alignment: &Alignment, plain: &PlainStage
     found
 }
 
+/// What the files of a model hold of it and was not read, in sentences.
+pub(super) fn unread<'a>(pair: &'a Pair<'_>) -> impl Iterator<Item = (Side, &'a str)> {
+    [(Side::Left, pair.left), (Side::Right, pair.right)].into_iter().flat_map(|(side, checkpoint)| {
+        let notes = checkpoint.notes.iter().filter(|note| note.tells_of_unread_weights());
+        notes.map(move |note| (side, note.says.as_str()))
+    })
+}
+
 fn not_tested(found: &Findings<'_>) -> Vec<NotTested> {
     let pair = found.pair;
     let mut list = found.skipped.clone();
@@ -575,13 +583,20 @@ fn reasons(found: &Findings<'_>) -> Vec<String> {
     let mut reasons = found.decision.reasons.clone();
     reasons.extend(found.attribution.clues.iter().cloned());
     let equality = found.facts.equality;
-    if found.options.effort == Effort::Quick
-        && equality.n_compared > 0
-        && equality.n_equal == equality.n_compared
-    {
-        reasons.push(
-            "every value sampled is equal; --effort standard reads all and can say identical".to_owned(),
-        );
+    if equality.n_compared > 0 && equality.n_equal == equality.n_compared {
+        if found.options.effort == Effort::Quick {
+            reasons.push(
+                "every value sampled is equal; --effort standard reads all and can say identical".to_owned(),
+            );
+        }
+        for (side, says) in unread(found.pair) {
+            let side = match side {
+                Side::Left => "left",
+                Side::Right => "right",
+            };
+            reasons
+                .push(format!("every value read is equal, and not all was read of the {side} model: {says}"));
+        }
     }
     if found.alignment.ln_assignments_tried > 1.0 {
         let log10 = found.alignment.ln_assignments_tried / std::f64::consts::LN_10;

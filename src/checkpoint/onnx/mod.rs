@@ -20,6 +20,8 @@ use crate::wording::agreeing;
 
 /// The word of reports.
 const FORMAT: &str = "onnx";
+/// Rule of the note about tensors that are not read.
+pub(super) const UNREAD: &str = "ON-UNREAD";
 /// Most names in a note.
 const MAX_SHOWN: usize = 4;
 /// Most files beside the graph: exporters write one, or one a tensor.
@@ -192,7 +194,7 @@ fn notes(graph: &Graph, n_renamed: usize) -> Vec<Note> {
         let more = graph.unread.len().saturating_sub(MAX_SHOWN);
         let more = if more > 0 { format!(" and {} more", grouped(more as u64)) } else { String::new() };
         let says = format!("not read: {}{more}", shown.join(", "));
-        notes.push(Note { rule: "ON-UNREAD", says });
+        notes.push(Note { rule: UNREAD, says });
     }
     notes
 }
