@@ -26,7 +26,7 @@ mod weights;
 pub use adapter::Adapter;
 pub use error::Error;
 pub use gguf::open_gguf;
-pub use open::{open, open_over, open_with};
+pub use open::{loose_models, open, open_over, open_with};
 pub use quantised::Quantisation;
 
 use std::sync::Arc;

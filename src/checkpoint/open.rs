@@ -40,6 +40,15 @@ pub fn open_over(reference: &str, base: Option<&str>, limits: &Limits) -> Result
     adapter::lay_over(checkpoint, adapter, base)
 }
 
+/// Names of the files in a folder that are each a model of their own; none where the folder itself is one model.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn loose_models(folder: &str, limits: &Limits) -> Result<Vec<String>, Error> {
+    let found = resolve(folder, &Access::from_environment(limits.links, limits.network))?;
+    Ok(folder::list(&found.place)?.loose())
+}
+
 /// As [`open`], with cache, links and network named by the caller.
 ///
 /// # Errors
