@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Config, Note, Quantisation, json};
+use super::{Config, Heads, Note, Quantisation, json};
 use crate::source::Fault;
 
 /// No dimension or count of a published model comes near; a larger number is noted and dropped.
@@ -23,6 +23,10 @@ const TEXT_SECTIONS: [&str; 8] = [
     "decoder",
     "encoder",
 ];
+
+/// Objects with the facts of a tower that stands beside the language model.
+const VISION_SECTION: &str = "vision_config";
+const AUDIO_SECTION: &str = "audio_config";
 
 const HIDDEN_SIZE: &[&str] =
     &["hidden_size", "n_embd", "d_model", "n_embed", "dim", "embed_dim", "model_dim"];
@@ -99,7 +103,14 @@ pub(super) fn parse(text: &str, notes: &mut Vec<Note>) -> Result<Config, Box<Fau
         let says = "config.json names code (auto_map); it is neither fetched nor run".to_string();
         notes.push(Note { rule: "CT-AUTO-MAP", says });
     }
-    let config = facts.config();
+    let mut config = facts.config();
+    for (key, heads) in [(VISION_SECTION, &mut config.vision_heads), (AUDIO_SECTION, &mut config.audio_heads)]
+    {
+        if let Some(mut tower) = facts.section(key)? {
+            *heads = tower.heads();
+            facts.unusable.append(&mut tower.unusable);
+        }
+    }
     for key in facts.unusable {
         let says = format!("'{key}' of config.json is not a usable value and was ignored");
         notes.push(Note { rule: "CT-VALUE", says });
@@ -108,6 +119,7 @@ pub(super) fn parse(text: &str, notes: &mut Vec<Note>) -> Result<Config, Box<Fau
 }
 
 /// An object whose values are not read yet.
+#[derive(Clone)]
 struct Section<'text> {
     fields: Vec<(String, &'text RawValue)>,
 }
@@ -175,6 +187,14 @@ impl<'text> Facts<'text> {
         Ok(())
     }
 
+    /// The first object under this key, by itself.
+    fn section(&self, key: &str) -> Result<Option<Facts<'text>>, Box<Fault>> {
+        let mut alone = Facts { sections: self.sections.clone(), unusable: Vec::new() };
+        alone.add_nested(&[key])?;
+        let found = alone.sections.into_iter().nth(self.sections.len());
+        Ok(found.map(|section| Facts { sections: vec![section], unusable: Vec::new() }))
+    }
+
     fn raw(&self, key: &str) -> Option<&'text str> {
         self.sections.iter().find_map(|section| section.raw(key))
     }
@@ -206,15 +226,19 @@ impl<'text> Facts<'text> {
         self.raw(key).and_then(|raw| raw.parse().ok())
     }
 
-    fn config(&mut self) -> Config {
-        let model_type = self.text(&["model_type"]);
-        let hidden_size = self.number(HIDDEN_SIZE);
+    fn heads(&mut self) -> Heads {
         let n_heads = self.number(N_HEADS);
         let is_multi_query =
             self.flag("multi_query") == Some(true) && self.flag("new_decoder_architecture") != Some(true);
         let stored_kv_heads = self.number(N_KV_HEADS);
         let n_kv_heads = if is_multi_query { Some(1) } else { stored_kv_heads.or(n_heads) };
-        let head_dim = self.number(HEAD_DIM);
+        Heads { n_heads, n_kv_heads, head_dim: self.number(HEAD_DIM) }
+    }
+
+    fn config(&mut self) -> Config {
+        let model_type = self.text(&["model_type"]);
+        let hidden_size = self.number(HIDDEN_SIZE);
+        let Heads { n_heads, n_kv_heads, head_dim } = self.heads();
         let is_alibi = self.flag("alibi") == Some(true)
             || ["position_embedding_type", "position_embedding"]
                 .iter()
@@ -238,6 +262,8 @@ impl<'text> Facts<'text> {
             n_heads,
             n_kv_heads,
             head_dim,
+            vision_heads: Heads::default(),
+            audio_heads: Heads::default(),
         }
     }
 
@@ -327,7 +353,7 @@ fn whole_number(raw: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::parse;
-    use crate::checkpoint::Config;
+    use crate::checkpoint::{Config, Heads};
 
     fn config(text: &str) -> (Config, usize) {
         let mut notes = Vec::new();
@@ -362,6 +388,15 @@ mod tests {
         .0;
         assert_eq!((gpt2.hidden_size, gpt2.n_layers, gpt2.n_kv_heads), (Some(768), Some(12), Some(12)));
         assert_eq!((gpt2.intermediate_size, gpt2.activation.as_deref()), (None, Some("gelu_new")));
+
+        let towers = config(
+            r#"{"text_config":{"num_attention_heads":8,"head_dim":64},"vision_config":{"num_heads":16,"hidden_size":1280},
+                "audio_config":{"encoder_attention_heads":20,"d_kv":48}}"#,
+        )
+        .0;
+        let of = |n_heads, head_dim| Heads { n_heads: Some(n_heads), n_kv_heads: Some(n_heads), head_dim };
+        assert_eq!((towers.n_heads, towers.head_dim, towers.hidden_size), (Some(8), Some(64), None));
+        assert_eq!((towers.vision_heads, towers.audio_heads), (of(16, None), of(20, Some(48))));
 
         let nested =
             config(r#"{"model_type":"llava","text_config":{"hidden_size":64,"model_type":"llama"}}"#).0;

@@ -79,6 +79,17 @@ impl TensorEntry {
     }
 }
 
+/// Heads of the attention in one tower of a model; what its config does not say is None.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heads {
+    /// Query heads.
+    pub n_heads: Option<u64>,
+    /// Key and value heads.
+    pub n_kv_heads: Option<u64>,
+    /// Rows of one.
+    pub head_dim: Option<u64>,
+}
+
 /// The facts of a `config.json` that decide layouts; absent keys are None. Never used as a length for a loop or an allocation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
@@ -114,6 +125,10 @@ pub struct Config {
     pub alibi: bool,
     /// `quantization_config`.
     pub quantisation: Quantisation,
+    /// Of `vision_config`: the fields above are the language model's.
+    pub vision_heads: Heads,
+    /// Of `audio_config`.
+    pub audio_heads: Heads,
 }
 
 /// Token strings with their ids, sorted by string; ids may be sparse, and no array is ever sized by an id.

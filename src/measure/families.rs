@@ -182,7 +182,8 @@ impl Place<'_> {
 
     /// v rows, and o columns where the heads of both are known.
     fn value_channels(&self, graphs: (&Graph, &Graph), v: Part, o: Part) -> Option<Family> {
-        let head_rows = graphs.1.head_dim.filter(|rows| *rows > 1 && graphs.0.head_dim == Some(*rows))?;
+        let head_dim = |graph: &Graph| graph.head_dim_of(self.component);
+        let head_rows = head_dim(graphs.1).filter(|rows| *rows > 1 && head_dim(graphs.0) == Some(*rows))?;
         let v_pair = *self.parts.get(&v)?;
         let n_channels = self.pair(v_pair).2.stored.view.n_rows;
         if !n_channels.is_multiple_of(head_rows) {

@@ -7,7 +7,7 @@ use super::choose::{Member, family_of};
 use super::plan::Plan;
 use super::tables::{GGUF, PROJECTOR};
 use super::{Assignment, Component, Graph, Header, How, Part, Role, RoleMap, fixed, guess, stored, tower};
-use crate::checkpoint::Config;
+use crate::checkpoint::{Config, Heads};
 
 /// Roles of all tensors.
 pub(super) fn roles(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap {
@@ -36,7 +36,8 @@ pub(super) fn roles(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap 
     let main = towers.iter().position(|members| !members.is_empty());
     for (slot, (members, tower)) in towers.iter().zip(tower::TOWERS).enumerate() {
         let is_main = main == Some(slot);
-        let tower_config = config.filter(|_| is_main);
+        let tower_config = config.and_then(|config| config_of(tower, is_main, config));
+        let tower_config = tower_config.as_ref();
         let family = match tower {
             Component::Projector => Some(&PROJECTOR),
             _ => family_of(members, headers, tower_config),
@@ -47,7 +48,9 @@ pub(super) fn roles(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap 
         }
         let mut plan = Plan::new(family, members, headers, tower_config, tower);
         if is_main {
-            graph = plan.graph(config);
+            graph = plan.graph(tower_config);
+        } else {
+            graph.tower_head_dims.insert(tower, plan.graph(tower_config).head_dim);
         }
         plan.assign(members, headers, &mut assignments, &mut taken);
         if is_main {
@@ -70,6 +73,24 @@ pub(super) fn roles(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap 
         (label, _) => label.unwrap_or("unknown").to_owned(),
     };
     RoleMap { family, assignments, graph }
+}
+
+/// What the config says of one tower: of the main one everything, of others their heads, since their widths go by too many names. None
+/// where it says nothing.
+fn config_of(tower: Component, is_main: bool, config: &Config) -> Option<Config> {
+    let own = match tower {
+        Component::Vision => config.vision_heads,
+        Component::Audio => config.audio_heads,
+        _ => Heads::default(),
+    };
+    let Heads { n_heads, n_kv_heads, head_dim } = own;
+    let of_own = |rest: Config| Config { n_heads, n_kv_heads, head_dim, ..rest };
+    match (own == Heads::default(), is_main) {
+        (true, true) => Some(config.clone()),
+        (true, false) => None,
+        (false, true) => Some(of_own(config.clone())),
+        (false, false) => Some(of_own(Config::default())),
+    }
 }
 
 /// Heads as the shapes have them, where the rows of one are known: configs are copied between models, shapes are not.

@@ -1,6 +1,6 @@
 //! Applies a family's table to a tower: gathers what the cuts need, then cuts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::choose::{Hit, Member, hit};
 use super::cut::{self, Facts};
@@ -50,7 +50,7 @@ pub(super) struct Plan {
     family: &'static Family,
     hits: Vec<Option<Hit>>,
     model: Facts,
-    layers: HashMap<Place, Facts>,
+    layers: BTreeMap<Place, Facts>,
 }
 
 impl Plan {
@@ -71,7 +71,7 @@ impl Plan {
             }
         }
         let mut plan =
-            Plan { rope: family.rope, family, hits, model: Facts::default(), layers: HashMap::new() };
+            Plan { rope: family.rope, family, hits, model: Facts::default(), layers: BTreeMap::new() };
         plan.mark_prediction_layers(members);
         plan.model.is_exchanged = plan.lies_exchanged(members, headers, config);
         plan.gather(members, headers, config);
@@ -182,6 +182,7 @@ impl Plan {
             n_heads: config.n_heads,
             n_kv_heads: config.n_kv_heads.or(config.n_heads),
             head_dim: self.model.head_dim.or_else(from_width),
+            tower_head_dims: BTreeMap::new(),
             norm_adds_one: self.family.norm_adds_one,
             alibi: self.family.alibi || config.alibi,
             sinusoidal_positions: self.family.sinusoidal_positions,

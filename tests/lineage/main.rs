@@ -461,3 +461,43 @@ fn a_net_without_known_names_is_found_inside_a_file_of_two() {
     let independent = compared(&both, &write("third", &with_prefix(&drawn::draw(layout, 3, 0.0), "model.")));
     assert!(!is_accusation(verdict(&independent)), "{:?}", independent.weights.reasons);
 }
+
+#[test]
+fn each_tower_is_tested_with_heads_of_its_own_size() {
+    let folder = tempfile::tempdir().unwrap();
+    // heads of 16 rows in the text tower, of 10 in the vision tower: 40 is no multiple of 16
+    let towers = [("text_model", 64, 2), ("vision_model", 40, 3)];
+    let config = r#"{"model_type": "clip",
+        "text_config": {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 96},
+        "vision_config": {"hidden_size": 40, "num_attention_heads": 4, "num_hidden_layers": 3, "intermediate_size": 80}}"#;
+    let clip = |seed: u64| -> PathBuf {
+        let mut rng = cognate::numerics::Rng::new(&[seed]);
+        let mut tensors = std::collections::BTreeMap::new();
+        let mut add = |name: String, shape: &[usize]| {
+            let n = shape.iter().product();
+            let values: Vec<f32> = (0..n).map(|_| rng.normal() as f32).collect();
+            tensors.insert(name, stored::Stored::of_f32(shape, &values));
+        };
+        for (tower, hidden, n_layers) in towers {
+            for layer in 0..n_layers {
+                let stem = format!("{tower}.encoder.layers.{layer}");
+                for part in ["q_proj", "k_proj", "v_proj", "out_proj"] {
+                    add(format!("{stem}.self_attn.{part}.weight"), &[hidden, hidden]);
+                }
+                add(format!("{stem}.mlp.fc1.weight"), &[2 * hidden, hidden]);
+                add(format!("{stem}.mlp.fc2.weight"), &[hidden, 2 * hidden]);
+                add(format!("{stem}.layer_norm1.weight"), &[hidden]);
+                add(format!("{stem}.layer_norm2.weight"), &[hidden]);
+            }
+        }
+        add("text_model.embeddings.token_embedding.weight".to_owned(), &[200, 64]);
+        add("vision_model.embeddings.patch_embedding.weight".to_owned(), &[40, 3, 4, 4]);
+        let path = folder.path().join(seed.to_string());
+        Model { tensors, config: Some(config.to_owned()) }.write(&path);
+        path
+    };
+    let found = compared(&clip(1), &clip(2));
+    let n_tested = found.measures.traces.iter().filter(|(kind, _)| kind == "value channels").count();
+    assert_eq!(n_tested, 5, "{:?}", found.measures.traces);
+    assert!(!is_accusation(verdict(&found)), "{:?}", found.weights.reasons);
+}
