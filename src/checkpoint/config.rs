@@ -89,6 +89,47 @@ const FLAGS: &[&str] = &[
     "rope_interleave",
 ];
 
+/// The facts of a config as the text of a `config.json`, from which they are read back; without those of a quantised form.
+#[must_use]
+pub fn text_of(config: &Config) -> String {
+    let Config { vision_heads, audio_heads, .. } = config;
+    let heads = |heads: &Heads| {
+        serde_json::json!({
+            "num_attention_heads": heads.n_heads,
+            "num_key_value_heads": heads.n_kv_heads,
+            "head_dim": heads.head_dim,
+        })
+    };
+    let mut facts = serde_json::json!({
+        "model_type": config.model_type,
+        "architectures": config.architecture.as_ref().map(|name| [name]),
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.intermediate_size,
+        "num_hidden_layers": config.n_layers,
+        "num_attention_heads": config.n_heads,
+        "num_key_value_heads": config.n_kv_heads,
+        "head_dim": config.head_dim,
+        "vocab_size": config.vocab_size,
+        "tie_word_embeddings": config.tied_embeddings,
+        "num_local_experts": config.n_experts,
+        "rotary_dim": config.rotary_dim,
+        "hidden_act": config.activation,
+        "alibi": config.alibi.then_some(true),
+    });
+    if let Some(facts) = facts.as_object_mut() {
+        for (name, flag) in &config.flags {
+            facts.insert(name.clone(), (*flag).into());
+        }
+        for (section, of_tower) in [(VISION_SECTION, vision_heads), (AUDIO_SECTION, audio_heads)] {
+            if *of_tower != Heads::default() {
+                facts.insert(section.to_owned(), heads(of_tower));
+            }
+        }
+        facts.retain(|_, value| !value.is_null());
+    }
+    facts.to_string()
+}
+
 /// Reads the text of a `config.json`.
 pub(super) fn parse(text: &str, notes: &mut Vec<Note>) -> Result<Config, Box<Fault>> {
     let top = Section::read(text).map_err(|cause| {
@@ -422,6 +463,25 @@ mod tests {
         assert!(config(r#"{"model_type":"bloom"}"#).0.alibi);
         assert!(config(r#"{"attn_config":{"alibi":true,"kv_n_heads":2}}"#).0.alibi);
         assert!(config(r#"{"position_embedding":"ALIBI"}"#).0.alibi);
+    }
+
+    #[test]
+    fn facts_are_read_back_as_they_were_written() {
+        for text in [
+            r#"{"model_type":"llama","architectures":["LlamaForCausalLM"],"hidden_size":128,"intermediate_size":352,
+                "num_hidden_layers":4,"num_attention_heads":8,"num_key_value_heads":4,"head_dim":16,"vocab_size":1024,
+                "tie_word_embeddings":false,"hidden_act":"silu","num_local_experts":8,"partial_rotary_factor":0.5}"#,
+            r#"{"n_head":71,"multi_query":true,"alibi":false,"new_decoder_architecture":false}"#,
+            r#"{"model_type":"bloom","n_head":8}"#,
+            r#"{"position_embedding":"ALIBI","text_config":{"n_head":2},"vision_config":{"num_heads":16}}"#,
+            "{}",
+        ] {
+            let (read, _) = config(text);
+            // one way of saying ALiBi is a flag of its own
+            let without_flags = |config: Config| Config { flags: Vec::new(), ..config };
+            let again = config(&super::text_of(&read)).0;
+            assert_eq!(without_flags(again), without_flags(read), "{text}");
+        }
     }
 
     #[test]

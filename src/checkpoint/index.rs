@@ -48,7 +48,7 @@ pub(super) fn open(
     let mut format = "safetensors";
     for (file_idx, (shard, admitted)) in shards.into_iter().zip(admitted).enumerate() {
         let path = &paths[file_idx];
-        let Admitted { format: of_shard, mut entries, notes } =
+        let Admitted { format: of_shard, mut entries, notes, .. } =
             admitted.map_err(|error| error.in_file(path))?;
         format = of_shard;
         entries.iter_mut().for_each(|entry| entry.file_idx = file_idx);

@@ -24,10 +24,12 @@ mod vocabulary;
 mod weights;
 
 pub use adapter::Adapter;
+pub use config::text_of as config_text;
 pub use error::Error;
 pub use gguf::open_gguf;
 pub use open::{loose_models, open, open_over, open_with};
 pub use quantised::Quantisation;
+pub use safetensors::CONFIG_KEY;
 
 use std::sync::Arc;
 

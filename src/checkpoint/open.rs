@@ -111,7 +111,7 @@ fn open_file(
 
 /// A checkpoint of one file, without config or vocabulary yet.
 fn single(path: &Path, file: Arc<dyn Source>, limits: &Limits) -> Result<Checkpoint, Error> {
-    let Admitted { format, entries, notes } =
+    let Admitted { format, entries, notes, config } =
         weights::admit(&file, limits).map_err(|error| error.in_file(path))?;
     Ok(Checkpoint {
         reference: String::new(),
@@ -119,7 +119,7 @@ fn single(path: &Path, file: Arc<dyn Source>, limits: &Limits) -> Result<Checkpo
         commit: None,
         files: vec![file],
         tensors: entries,
-        config: None,
+        config,
         vocabulary: None,
         notes,
         adapter: None,
@@ -129,13 +129,14 @@ fn single(path: &Path, file: Arc<dyn Source>, limits: &Limits) -> Result<Checkpo
 /// Adds what lies beside the weights.
 fn finish(mut checkpoint: Checkpoint, reference: &str, contents: &Contents) -> Result<Checkpoint, Error> {
     reference.clone_into(&mut checkpoint.reference);
-    // a GGUF file brings its own, and names its tensors and architecture unlike a config that lies beside it
+    // a GGUF file brings its own, and names its tensors and architecture unlike a config that lies beside it; so may a file of ours
     let is_whole = checkpoint.format == gguf::FORMAT;
-    if !is_whole {
+    let brings_config = checkpoint.config.is_some();
+    if !brings_config {
         checkpoint.config = sidecar::config(&*contents.place, &mut checkpoint.notes)?;
     }
     if let Some(config) = &mut checkpoint.config {
-        let who = if is_whole { "the metadata" } else { "config.json" };
+        let who = if brings_config { "the metadata" } else { "config.json" };
         compare_with_shapes(who, config, &checkpoint.tensors, &mut checkpoint.notes);
     }
     if is_whole {
