@@ -23,7 +23,7 @@ mod unknown;
 mod vocabulary;
 mod weights;
 
-pub use adapter::Adapter;
+pub use adapter::{Adapter, Counterparts};
 pub use config::text_of as config_text;
 pub use error::Error;
 pub use gguf::open_gguf;
@@ -151,6 +151,17 @@ pub struct Note {
     pub says: String,
 }
 
+impl Note {
+    /// Whether it says that the files hold weights of the model that were not read: what is equal without them is not all that there is.
+    #[must_use]
+    pub fn tells_of_unread_weights(&self) -> bool {
+        matches!(self.rule, pytorch::OTHER_SET | onnx::UNREAD | ONE_SHARD)
+    }
+}
+
+/// Rule of the note that a file was named which is one shard of several.
+const ONE_SHARD: &str = "IX-ONE-SHARD";
+
 /// A validated model.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
@@ -168,17 +179,6 @@ pub struct Checkpoint {
     pub config: Option<Config>,
     /// Parsed `tokenizer.json` or `vocab.json`, or the tokens of a GGUF file.
     pub vocabulary: Option<Vocabulary>,
-impl Note {
-    /// Whether it says that the files hold weights of the model that were not read: what is equal without them is not all that there is.
-    #[must_use]
-    pub fn tells_of_unread_weights(&self) -> bool {
-        matches!(self.rule, pytorch::OTHER_SET | onnx::UNREAD | ONE_SHARD)
-    }
-}
-
-/// Rule of the note that a file was named which is one shard of several.
-const ONE_SHARD: &str = "IX-ONE-SHARD";
-
     /// Accepted oddities.
     pub notes: Vec<Note>,
     /// The adapter that the tensors hold, where the reference is one.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::folder::{self, Contents};
 use super::weights::{self, Admitted};
 use super::{
-    Checkpoint, Config, Error, Limits, Note, ONE_SHARD, Quantisation, adapter, gguf, index, onnx, quantised,
-    sidecar,
+    Checkpoint, Config, Counterparts, Error, Limits, Note, ONE_SHARD, Quantisation, adapter, gguf, index,
+    onnx, quantised, sidecar,
 };
 use crate::source::{Access, Found, Network, Place, Source, resolve};
 use crate::wording::counted;
@@ -21,11 +21,17 @@ pub fn open(reference: &str, limits: &Limits) -> Result<Checkpoint, Error> {
 }
 
 /// As [`open`]; an adapter is laid over `base`, or else over the model that it names, if that is in the local Hub cache.
-/// Without any, the changes that it makes are its tensors ([`Adapter::is_delta`](super::Adapter::is_delta)).
+/// Without any, the changes that it makes are its tensors ([`Adapter::is_delta`](super::Adapter::is_delta)). `counterparts` finds modules
+/// that the base stores under other names.
 ///
 /// # Errors
 /// As [`open`], of the adapter or of its base.
-pub fn open_over(reference: &str, base: Option<&str>, limits: &Limits) -> Result<Checkpoint, Error> {
+pub fn open_over(
+    reference: &str,
+    base: Option<&str>,
+    limits: &Limits,
+    counterparts: Counterparts,
+) -> Result<Checkpoint, Error> {
     let access = Access::from_environment(limits.links, limits.network);
     let checkpoint = open_with(reference, limits, &access)?;
     let Some(adapter) = checkpoint.adapter.clone() else { return Ok(checkpoint) };
@@ -37,7 +43,7 @@ pub fn open_over(reference: &str, base: Option<&str>, limits: &Limits) -> Result
         (None, Some(named)) if resolve(&named, &cached).is_ok() => Some(open_with(&named, limits, &cached)?),
         _ => None,
     };
-    adapter::lay_over(checkpoint, adapter, base)
+    adapter::lay_over(checkpoint, adapter, base, counterparts)
 }
 
 /// Names of the files in a folder that are each a model of their own; none where the folder itself is one model.

@@ -38,8 +38,13 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
         .map(Path::new)
         .collect();
     output::refuse(&args.output, &inputs)?;
-    let checkpoint = checkpoint::open_over(&args.model, args.reading.base.as_deref(), &args.reading.limits())
-        .map_err(|error| failure::of_checkpoint(&error))?;
+    let checkpoint = checkpoint::open_over(
+        &args.model,
+        args.reading.base.as_deref(),
+        &args.reading.limits(),
+        roles::counterparts,
+    )
+    .map_err(|error| failure::of_checkpoint(&error))?;
     let roles = roles::assign(&checkpoint);
     let plan = convert::plan(&checkpoint, &roles, args.dtype.map(Into::into));
     if plan.tensors.is_empty() || (!plan.skipped.is_empty() && !args.allow_partial) {

@@ -226,6 +226,13 @@ pub fn assign(checkpoint: &Checkpoint) -> RoleMap {
     assign_headers(&headers(checkpoint), checkpoint.config.as_ref())
 }
 
+/// For names that a model does not have, the indices of its tensors that do the same job, by the names of its family: an adapter calls
+/// modules as they are called in memory, which may be otherwise than in the file.
+#[must_use]
+pub fn counterparts(names: &[&str], model: &Checkpoint) -> Vec<Option<usize>> {
+    assign::counterparts(names, &headers(model), model.config.as_ref())
+}
+
 /// Roles of tensors that are known by name, shape and type, in the same order.
 #[must_use]
 pub fn assign_headers(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::choose::{Hit, Member, hit};
+use super::choose::{Hit, Member, hit_in_tower};
 use super::cut::{self, Facts};
 use super::family::{Cut, Family, Rope};
 use super::{Assignment, Component, Expert, Graph, Header, How, Part, Role};
@@ -62,14 +62,7 @@ impl Plan {
         config: Option<&Config>,
         tower: Component,
     ) -> Plan {
-        let mut hits: Vec<Option<Hit>> = members.iter().map(|member| hit(family, &member.name)).collect();
-        let is_own = tower != Component::Text;
-        for hit in hits.iter_mut().flatten() {
-            // a tower's family may be one that also stands alone: BERT's names inside a vision tower
-            if is_own && matches!(hit.component, Component::Text | Component::Encoder) {
-                hit.component = tower;
-            }
-        }
+        let hits = members.iter().map(|member| hit_in_tower(family, &member.name, tower)).collect();
         let mut plan =
             Plan { rope: family.rope, family, hits, model: Facts::default(), layers: BTreeMap::new() };
         plan.mark_prediction_layers(members);

@@ -1,5 +1,6 @@
 //! Adapters against what PEFT merges (scripts/reference_values_adapters.py).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use cognate::checkpoint::{self, Checkpoint, Limits};
@@ -21,8 +22,13 @@ const ADAPTERS: [(&str, &str); 7] = [
 
 fn over(adapter: &Path, base: Option<&Path>) -> Checkpoint {
     let base = base.map(Path::to_string_lossy);
-    checkpoint::open_over(&adapter.to_string_lossy(), base.as_deref(), &Limits::default())
-        .expect("an adapter")
+    checkpoint::open_over(
+        &adapter.to_string_lossy(),
+        base.as_deref(),
+        &Limits::default(),
+        cognate::roles::counterparts,
+    )
+    .expect("an adapter")
 }
 
 fn compared(left: &Checkpoint, right: &Checkpoint) -> Comparison {
@@ -152,4 +158,81 @@ fn an_adapter_over_its_base_is_no_cast_of_the_merged_model() {
     assert_eq!(kinds, ["lora"], "{:?}", weights.relations);
     let says = "the matrices that changed differ by no more than the rounding of F32";
     assert!(weights.reasons.iter().any(|reason| reason.contains(says)), "{:?}", weights.reasons);
+}
+
+#[test]
+fn an_adapter_finds_the_matrices_of_its_base_under_other_names_of_the_family() {
+    let (layers, hidden, width) = (2, 32, 48);
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut drawn = |shape: &[usize]| -> packers::Stored {
+        let bytes = (0..shape.iter().product::<usize>()).flat_map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (f32::from(u16::try_from(state >> 48).expect("16 bits")) / 65536.0 - 0.5).to_le_bytes()
+        });
+        ("F32", shape.to_vec(), bytes.collect())
+    };
+    let mut base = BTreeMap::new();
+    for (name, shape) in [
+        ("vit.embeddings.cls_token", &[1, 1, hidden][..]),
+        ("vit.embeddings.position_embeddings", &[1, 17, hidden]),
+        ("vit.embeddings.patch_embeddings.projection.weight", &[hidden, 3, 4, 4]),
+        ("vit.layernorm.weight", &[hidden]),
+    ] {
+        base.insert(name.to_owned(), drawn(shape));
+    }
+    let mut factors = BTreeMap::new();
+    for layer in 0..layers {
+        for (part, shape) in [
+            ("attention.attention.query", [hidden, hidden]),
+            ("attention.attention.key", [hidden, hidden]),
+            ("attention.attention.value", [hidden, hidden]),
+            ("attention.output.dense", [hidden, hidden]),
+            ("intermediate.dense", [width, hidden]),
+            ("output.dense", [hidden, width]),
+        ] {
+            base.insert(format!("vit.encoder.layer.{layer}.{part}.weight"), drawn(&shape));
+        }
+        // as transformers 5 calls them in memory, whatever it writes
+        for (part, n_outs, n_ins) in [("attention.q_proj", hidden, hidden), ("mlp.fc2", hidden, width)] {
+            let stem = format!("base_model.model.vit.layers.{layer}.{part}");
+            factors.insert(format!("{stem}.lora_A.weight"), drawn(&[4, n_ins]));
+            factors.insert(format!("{stem}.lora_B.weight"), drawn(&[n_outs, 4]));
+        }
+    }
+    let (base_folder, folder) = (crate::hostile::Folder::new(), crate::hostile::Folder::new());
+    base_folder.write("model.safetensors", packers::file(&base));
+    folder.write("adapter_model.safetensors", packers::file(&factors));
+    folder.write("adapter_config.json", r#"{"peft_type":"LORA","r":4,"lora_alpha":4}"#);
+    let adapted = over(folder.path(), Some(base_folder.path()));
+    let changed: Vec<&str> = adapted
+        .tensors
+        .iter()
+        .filter(|tensor| tensor.encoding.is_some())
+        .map(|tensor| tensor.name.as_str())
+        .collect();
+    assert_eq!(
+        changed,
+        [
+            "vit.encoder.layer.0.attention.attention.query.weight",
+            "vit.encoder.layer.0.output.dense.weight",
+            "vit.encoder.layer.1.attention.attention.query.weight",
+            "vit.encoder.layer.1.output.dense.weight",
+        ]
+    );
+    // a module that no name of the family means is still refused
+    let strange = crate::hostile::Folder::new();
+    let renamed = factors.iter().map(|(name, stored)| (name.replace("q_proj", "r_proj"), stored.clone()));
+    strange.write("adapter_model.safetensors", packers::file(&renamed.collect()));
+    strange.write("adapter_config.json", r#"{"peft_type":"LORA","r":4,"lora_alpha":4}"#);
+    let base = base_folder.path().to_string_lossy().into_owned();
+    let error = checkpoint::open_over(
+        &strange.path().to_string_lossy(),
+        Some(&base),
+        &Limits::default(),
+        cognate::roles::counterparts,
+    )
+    .expect_err("no such module");
+    assert_eq!(error.fault().rule, "AD-MODULE");
 }

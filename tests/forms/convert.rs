@@ -90,8 +90,13 @@ fn an_adapter_is_written_merged() {
     let out = folder.at("merged.safetensors");
     let ended = convert(&adapter, &out, &["--base", base.to_str().expect("UTF-8")]);
     assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
-    let adapted = checkpoint::open_over(&adapter.to_string_lossy(), base.to_str(), &Limits::default())
-        .expect("an adapter");
+    let adapted = checkpoint::open_over(
+        &adapter.to_string_lossy(),
+        base.to_str(),
+        &Limits::default(),
+        cognate::roles::counterparts,
+    )
+    .expect("an adapter");
     let after = open(&out);
     for (idx, tensor) in adapted.tensors.iter().enumerate() {
         assert_eq!(
