@@ -501,3 +501,40 @@ fn each_tower_is_tested_with_heads_of_its_own_size() {
     assert_eq!(n_tested, 5, "{:?}", found.measures.traces);
     assert!(!is_accusation(verdict(&found)), "{:?}", found.weights.reasons);
 }
+
+#[test]
+fn beyond_the_bound_of_pairs_by_values_order_pairs_and_nothing_takes_long() {
+    let folder = tempfile::tempdir().unwrap();
+    // 3,000 × 3,000 vectors of one shape are more than 2^20 pairs, and two vectors of 2^20 + 1 elements are longer than any that is held
+    // against others; the matrices are few enough
+    let model = |name: &str, n_vectors: usize, length: usize, order: &dyn Fn(usize) -> usize| -> PathBuf {
+        let mut tensors = std::collections::BTreeMap::new();
+        let mut add = |name: String, shape: &[usize], label: u64| {
+            let mut rng = cognate::numerics::Rng::new(&[label, shape[0] as u64]);
+            let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.normal() as f32).collect();
+            tensors.insert(name, stored::Stored::of_f32(shape, &values));
+        };
+        for at in 0..n_vectors {
+            add(format!("{name}{at:04}"), &[length], order(at) as u64);
+        }
+        for at in 0..4 {
+            add(format!("{name}m{at}"), &[32, 24], at);
+        }
+        let path = folder.path().join(format!("{name}{n_vectors}"));
+        Model { tensors, config: None }.write(&path);
+        path
+    };
+    let reversed = |n: usize| move |at: usize| n - 1 - at;
+    for (n_vectors, length, is_by_values) in [(40, 16, true), (3000, 16, false), (2, (1 << 20) + 1, false)] {
+        let left = model("a", n_vectors, length, &|at| at);
+        let right = model("b", n_vectors, length, &reversed(n_vectors));
+        let started = std::time::Instant::now();
+        let found = compared(&left, &right);
+        // in reversed order each vector meets itself by its values alone
+        let is_found = verdict(&found) == WeightsVerdict::Identical;
+        assert_eq!(is_found, is_by_values, "{n_vectors} of {length}: {:?}", found.weights.reasons);
+        assert!(found.not_tested.iter().all(|tensor| tensor.why != Why::Unpaired), "{n_vectors}");
+        let elapsed = started.elapsed();
+        assert!(elapsed.as_secs() < 20, "{n_vectors} of {length}: {elapsed:?}");
+    }
+}
