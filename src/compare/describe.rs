@@ -523,17 +523,17 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
     if let Some(chain) = facts.unit_chain {
         let says = if chain.n_found == 0 {
             format!(
-                "no order of units other than in place leads from tensor to tensor: of {} tensors that one was tried on, the units of \
+                "no order of units other than in place leads from tensor to tensor: of {} that one was tried on, the units of \
                  none were found",
-                chain.n_reached
+                counted(chain.n_reached, "tensor", "tensors")
             )
         } else {
             format!(
-                "an order of units other than in place, followed from tensor to tensor, finds {:.0} % of the units in {} of {} tensors, \
+                "an order of units other than in place, followed from tensor to tensor, finds {:.0} % of the units in {} of {}, \
                  median cosine {:.2}; independent models 6 % at the most",
                 100.0 * chain.share(),
                 chain.n_found,
-                chain.n_reached,
+                counted(chain.n_reached, "tensor", "tensors"),
                 chain.median_cosine
             )
         };

@@ -371,8 +371,9 @@ fn silent(facts: &Facts<'_>) -> Decision {
         (WeightsVerdict::Inconclusive, why.to_owned())
     } else if let Some(chain) = facts.unit_chain.filter(|chain| chain.n_found > 0) {
         let why = format!(
-            "of {} tensors that another order of units reached, the units of {} were found: too little to decide",
-            chain.n_reached, chain.n_found
+            "of {} that another order of units reached, the units of {} were found: too little to decide",
+            counted(chain.n_reached, "tensor", "tensors"),
+            chain.n_found
         );
         (WeightsVerdict::Inconclusive, why)
     } else if let Some(nearness) = facts.token_span.filter(|nearness| *nearness >= SHARED_SPAN) {

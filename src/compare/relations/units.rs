@@ -33,13 +33,19 @@ pub(super) fn relations(found: &Found<'_>) -> Vec<Relation> {
 fn followed(found: &Found<'_>) -> Option<Relation> {
     let chain = found.facts.unit_chain.filter(|chain| chain.is_shared())?;
     let says = format!(
-        "{:.0} % of them found in {} of the {} tensors that were reached",
+        "{:.0} % of them found in {} of the {} reached",
         100.0 * chain.share(),
         chain.n_found,
-        chain.n_reached
+        counted(chain.n_reached, "tensor that was", "tensors that were")
     );
     let (kind, says) = if 2 * chain.n_cut >= chain.n_found {
-        ("width-pruned", format!("one model keeps a part of the units of {} tensors; {says}", chain.n_cut))
+        (
+            "width-pruned",
+            format!(
+                "one model keeps a part of the units of {}; {says}",
+                counted(chain.n_cut, "tensor", "tensors")
+            ),
+        )
     } else {
         ("units-permuted", format!("units stand in another order, or have another sign; {says}"))
     };
