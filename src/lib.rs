@@ -2,6 +2,7 @@
 //!
 //! Modules stand in the order in which data flows; a module knows only those above it (`tests/layers.rs`).
 
+pub mod wording;
 pub mod tensor;
 pub mod numerics;
 pub mod reductions;

@@ -85,8 +85,10 @@ pub fn shuffled(model: &Checkpoint, labels: &[u64]) -> Result<Checkpoint, Error>
                 }
             }
             Part::V => {
-                let Some(head) =
-                    roles.graph.head_dim.filter(|head| *head > 1 && view.n_rows.is_multiple_of(*head))
+                let Some(head) = roles
+                    .graph
+                    .head_dim_of(role.component)
+                    .filter(|head| *head > 1 && view.n_rows.is_multiple_of(*head))
                 else {
                     continue;
                 };

@@ -11,6 +11,9 @@ mod pickle;
 use std::path::{Path, PathBuf};
 
 use cognate::checkpoint::{self, Checkpoint, Limits};
+use cognate::compare::{Effort, Options, WeightsVerdict, compare};
+use cognate::cpu::Cpu;
+use cognate::kernels::Backend;
 use cognate::tensor::Dtype;
 use hostile::Folder;
 use pickle::{Zip, dict, pickled, state_dict, tensor, tensor_of};
@@ -94,9 +97,51 @@ fn both_containers_hold_what_pytorch_put_in() {
     let says =
         |rule: &str, words: &str| notes.iter().any(|note| note.rule == rule && note.says.contains(words));
     assert!(
-        says("PK-ENTRY", "'state_dict'") && says("PK-OTHER", "'ema' (3 tensors), a running mean"),
+        says("PK-ENTRY", "'state_dict'") && says("PK-MEAN", "'ema' (3 tensors), a running mean"),
         "{notes:?}"
     );
+}
+
+/// A file of torch.save with these sets of vectors: (entry, first value of all its elements).
+fn of_sets(sets: &[(&str, f32)]) -> Vec<u8> {
+    let keys: Vec<String> = (0..sets.len()).map(|key| key.to_string()).collect();
+    let entries: Vec<(&str, Vec<u8>)> = sets
+        .iter()
+        .zip(&keys)
+        .map(|((entry, _), key)| {
+            let vectors = [("a", key.as_str(), 64), ("b", key.as_str(), 64)];
+            (*entry, state_dict(&vectors))
+        })
+        .collect();
+    let mut zip = Zip::of(pickled(&dict(&entries)));
+    for ((_, first), key) in sets.iter().zip(&keys) {
+        let data = (0..64_u8).flat_map(|i| (first + f32::from(i)).to_le_bytes()).collect();
+        zip = zip.with(&format!("data/{key}"), data);
+    }
+    zip.bytes()
+}
+
+#[test]
+fn a_network_that_was_not_read_keeps_two_files_from_being_called_identical() {
+    let compared = |left: &[(&str, f32)], right: &[(&str, f32)]| {
+        let folder = Folder::new();
+        folder.write("left.pt", of_sets(left)).write("right.pt", of_sets(right));
+        let [left, right] = ["left.pt", "right.pt"].map(|name| open(&folder.at(name)).expect("opens"));
+        let options = Options { effort: Effort::Standard, seed: 0, prior: 0.5, only: None, digest: false };
+        compare(&Backend::Cpu(Cpu::detect()), &left, &right, &options, &|_| ()).expect("a comparison").weights
+    };
+    let one = &[("generator", 1.0)][..];
+    let two = &[("generator", 1.0), ("discriminator", 5.0)][..];
+    let averaged = &[("generator", 1.0), ("ema", 5.0)][..];
+    for (left, right, is_identical) in
+        [(one, one, true), (two, two, false), (one, two, false), (two, one, false), (averaged, one, true)]
+    {
+        let found = compared(left, right);
+        let says = found.verdict == Some(WeightsVerdict::Identical);
+        assert_eq!(says, is_identical, "{left:?} ~ {right:?}: {:?}", found.reasons);
+        let names_it = found.reasons.iter().any(|reason| reason.contains("'discriminator' (2 tensors)"));
+        assert_eq!(names_it, !is_identical, "{left:?} ~ {right:?}: {:?}", found.reasons);
+    }
 }
 
 #[test]

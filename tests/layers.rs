@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules in the order in which data flows, each with all that it imports: a module knows only those above it.
 const IMPORTS: &[(&str, &[&str])] = &[
+    ("wording", &[]),
     ("tensor", &[]),
     ("numerics", &[]),
     ("gpu", &[]),
@@ -12,7 +13,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("cpu", &["tensor", "reductions"]),
     ("source", &["tensor"]),
     ("kernels", &["tensor", "gpu", "reductions", "cpu"]),
-    ("checkpoint", &["tensor", "reductions", "cpu", "source"]),
+    ("checkpoint", &["wording", "tensor", "reductions", "cpu", "source"]),
     ("roles", &["tensor", "checkpoint"]),
     ("stream", &["tensor", "gpu", "reductions", "cpu", "source", "kernels"]),
     ("canonical", &["tensor", "checkpoint", "roles", "stream"]),
@@ -23,10 +24,24 @@ const IMPORTS: &[(&str, &[&str])] = &[
         &["tensor", "numerics", "reductions", "cpu", "kernels", "roles", "stream", "canonical", "align"],
     ),
     ("evidence", &["numerics", "roles", "canonical", "measure"]),
-    ("verdict", &["tensor", "numerics", "checkpoint", "roles", "canonical", "align", "measure", "evidence"]),
+    (
+        "verdict",
+        &[
+            "wording",
+            "tensor",
+            "numerics",
+            "checkpoint",
+            "roles",
+            "canonical",
+            "align",
+            "measure",
+            "evidence",
+        ],
+    ),
     (
         "compare",
         &[
+            "wording",
             "tensor",
             "numerics",
             "reductions",
@@ -52,10 +67,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "bench",
         &["tensor", "gpu", "reductions", "cpu", "source", "kernels", "checkpoint", "stream", "compare"],
     ),
-    ("report", &["tensor", "transforms", "compare", "attacks", "matrix", "evaluate", "bench"]),
+    ("report", &["wording", "tensor", "transforms", "compare", "attacks", "matrix", "evaluate", "bench"]),
     (
         "cli",
         &[
+            "wording",
             "tensor",
             "gpu",
             "reductions",

@@ -3,68 +3,18 @@
 //! A fixture holds names and shapes of two layers, small widths, and after `=` what each tensor is:
 //! `component.layer.part`, `.bias`, `@expert`, and rows × columns of the canonical matrix.
 
-use std::fs;
-use std::path::Path;
+#[path = "common/names.rs"]
+mod fixtures;
 
 use cognate::checkpoint::Config;
 use cognate::roles::{Assignment, Expert, Header, How, Part, Role, RoleMap, assign_headers};
 use cognate::tensor::{Dtype, View};
+use fixtures::{Fixture, fixtures};
 
-/// A parsed fixture.
-struct Fixture {
-    family: String,
-    config: Config,
-    /// Name, shape, type, expectation.
-    tensors: Vec<(String, Vec<u64>, Dtype, String)>,
-}
-
-impl Fixture {
-    fn read(path: &Path) -> Fixture {
-        let text = fs::read_to_string(path).expect("fixtures are readable");
-        let mut fixture = Fixture { family: String::new(), config: Config::default(), tensors: Vec::new() };
-        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            match line.split_once(" = ") {
-                Some((tensor, wanted)) => fixture.push(tensor, wanted),
-                None => fixture.set(line),
-            }
-        }
-        fixture
-    }
-
-    fn push(&mut self, tensor: &str, wanted: &str) {
-        let mut words = tensor.split_whitespace();
-        let name = words.next().expect("a tensor has a name").to_owned();
-        let shape = words.next().expect("a tensor has a shape");
-        let dtype = words.next().map_or(Dtype::F32, |word| Dtype::from_name(word).expect("a known type"));
-        let inner = shape.trim_matches(|c| c == '[' || c == ']');
-        let dims =
-            inner.split(',').filter(|dim| !dim.is_empty()).map(|dim| dim.parse().expect("a dimension"));
-        self.tensors.push((name, dims.collect(), dtype, wanted.to_owned()));
-    }
-
-    fn set(&mut self, line: &str) {
-        let (key, value) = line.split_once(": ").expect("a setting is `key: value`");
-        let number = || Some(value.parse().expect("a number"));
-        match key {
-            "family" => self.family = value.to_owned(),
-            "model_type" => self.config.model_type = Some(value.to_owned()),
-            "hidden_size" => self.config.hidden_size = number(),
-            "n_heads" => self.config.n_heads = number(),
-            "n_kv_heads" => self.config.n_kv_heads = number(),
-            "head_dim" => self.config.head_dim = number(),
-            "rotary_dim" => self.config.rotary_dim = number(),
-            _ => panic!("unknown setting {key}"),
-        }
-    }
-
-    fn roles(&self) -> RoleMap {
-        let headers: Vec<Header<'_>> = self
-            .tensors
-            .iter()
-            .map(|(name, shape, dtype, _)| Header { name, shape, dtype: *dtype })
-            .collect();
-        assign_headers(&headers, Some(&self.config))
-    }
+fn roles_of_fixture(fixture: &Fixture) -> RoleMap {
+    let headers: Vec<Header<'_>> =
+        fixture.tensors.iter().map(|(name, shape, dtype, _)| Header { name, shape, dtype: *dtype }).collect();
+    assign_headers(&headers, Some(&fixture.config))
 }
 
 /// `text.0.q.bias@3`.
@@ -99,24 +49,11 @@ fn told(assignment: &Assignment) -> String {
     }
 }
 
-fn fixtures() -> Vec<(String, Fixture)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/names");
-    let mut paths: Vec<_> = fs::read_dir(folder)
-        .expect("the fixtures are there")
-        .map(|entry| entry.expect("a readable entry").path())
-        .collect();
-    paths.sort();
-    paths
-        .iter()
-        .map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), Fixture::read(path)))
-        .collect()
-}
-
 #[test]
 fn every_tensor_of_every_family_gets_its_role() {
     let mut wrong = Vec::new();
     for (name, fixture) in fixtures() {
-        let map = fixture.roles();
+        let map = roles_of_fixture(&fixture);
         if map.family != fixture.family {
             wrong.push(format!("{name}: family {} instead of {}", map.family, fixture.family));
         }

@@ -70,6 +70,23 @@ fn a_typical_report_fits_a_screen() {
 }
 
 #[test]
+fn one_thing_is_counted_in_the_singular() {
+    let mut one = samples::renamed_fine_tune();
+    one.left.n_layers = Some(1);
+    one.left.files.truncate(1);
+    one.weights.support.n_families = 1;
+    one.shared_tokens = Some((1, 1));
+    one.architecture.renamed.iter_mut().for_each(|renaming| renaming.count = 1);
+    let text = [terminal::comparison(&one, UNICODE), markdown::comparison(&one)].concat();
+    let words: Vec<&str> =
+        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let plurals = ["layers", "files", "families", "strings", "tensors", "matrices", "tests", "threads"];
+    for three in words.windows(3).filter(|three| three[0] == "1") {
+        assert!(!plurals.contains(&three[1]) && !plurals.contains(&three[2]), "{three:?} in\n{text}");
+    }
+}
+
+#[test]
 fn colour_only_repeats_words() {
     let plain = terminal::comparison(&samples::renamed_fine_tune(), UNICODE);
     let coloured = terminal::comparison(&samples::renamed_fine_tune(), Style { colour: true, ..UNICODE });

@@ -36,7 +36,7 @@ pub fn write(name: &str, files: &[(&str, &[u8])]) -> PathBuf {
 pub fn open_and_read(path: &Path, base: Option<&Path>) {
     let text = |path: &Path| path.to_str().expect("a temporary path in UTF-8").to_owned();
     let base = base.map(text);
-    match open_over(&text(path), base.as_deref(), &Limits::default()) {
+    match open_over(&text(path), base.as_deref(), &Limits::default(), roles::counterparts) {
         Ok(checkpoint) => read(&checkpoint),
         // a refusal has something to say
         Err(error) => assert!(!error_text(&error).is_empty()),

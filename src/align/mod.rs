@@ -3,7 +3,7 @@
 mod pair;
 mod vocabulary;
 
-pub use pair::{BothSides, NameOf, PairedPart, Unpaired, pair_parts, unnamed_by_shape};
+pub use pair::{BothSides, NameOf, PairedPart, Unpaired, is_token_table, pair_parts, unnamed_by_shape};
 pub use vocabulary::{TokenMatch, match_tokens};
 
 use std::collections::BTreeMap;

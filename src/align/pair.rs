@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{LayerMap, Side, TokenMatch};
 use crate::canonical::{CanonicalModel, CanonicalPart, Group};
-use crate::roles::{Expert, Part, Role};
+use crate::roles::{Component, Expert, Part, Role};
 use crate::stream::RowPairing;
 
 /// A part of the left model and the part of the right model it is compared with.
@@ -117,6 +117,14 @@ fn absent(role: &Role) -> String {
     }
 }
 
+/// Whether the rows of a matrix are tokens. What embeds patches and spectra in other towers has filters for rows.
+#[must_use]
+pub fn is_token_table(role: &Role) -> bool {
+    matches!(role.part, Part::Embed | Part::Head)
+        && !role.is_bias
+        && !matches!(role.component, Component::Vision | Component::Audio)
+}
+
 /// How the rows of two parts of one role meet, or why they do not.
 fn rows_of(
     left: &CanonicalPart,
@@ -128,8 +136,7 @@ fn rows_of(
     if l.n_cols != r.n_cols {
         return Err(format!("shapes differ: {}×{} and {}×{}", l.n_rows, l.n_cols, r.n_rows, r.n_cols));
     }
-    let is_vocabulary = matches!(role.part, Part::Embed | Part::Head) && !role.is_bias;
-    if !is_vocabulary {
+    if !is_token_table(role) {
         return if l.n_rows == r.n_rows && l.n_cols == r.n_cols {
             Ok(RowPairing::Same)
         } else {

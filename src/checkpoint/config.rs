@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Config, Note, Quantisation, json};
+use super::{Config, Heads, Note, Quantisation, json};
 use crate::source::Fault;
 
 /// No dimension or count of a published model comes near; a larger number is noted and dropped.
@@ -23,6 +23,10 @@ const TEXT_SECTIONS: [&str; 8] = [
     "decoder",
     "encoder",
 ];
+
+/// Objects with the facts of a tower that stands beside the language model.
+const VISION_SECTION: &str = "vision_config";
+const AUDIO_SECTION: &str = "audio_config";
 
 const HIDDEN_SIZE: &[&str] =
     &["hidden_size", "n_embd", "d_model", "n_embed", "dim", "embed_dim", "model_dim"];
@@ -85,6 +89,47 @@ const FLAGS: &[&str] = &[
     "rope_interleave",
 ];
 
+/// The facts of a config as the text of a `config.json`, from which they are read back; without those of a quantised form.
+#[must_use]
+pub fn text_of(config: &Config) -> String {
+    let Config { vision_heads, audio_heads, .. } = config;
+    let heads = |heads: &Heads| {
+        serde_json::json!({
+            "num_attention_heads": heads.n_heads,
+            "num_key_value_heads": heads.n_kv_heads,
+            "head_dim": heads.head_dim,
+        })
+    };
+    let mut facts = serde_json::json!({
+        "model_type": config.model_type,
+        "architectures": config.architecture.as_ref().map(|name| [name]),
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.intermediate_size,
+        "num_hidden_layers": config.n_layers,
+        "num_attention_heads": config.n_heads,
+        "num_key_value_heads": config.n_kv_heads,
+        "head_dim": config.head_dim,
+        "vocab_size": config.vocab_size,
+        "tie_word_embeddings": config.tied_embeddings,
+        "num_local_experts": config.n_experts,
+        "rotary_dim": config.rotary_dim,
+        "hidden_act": config.activation,
+        "alibi": config.alibi.then_some(true),
+    });
+    if let Some(facts) = facts.as_object_mut() {
+        for (name, flag) in &config.flags {
+            facts.insert(name.clone(), (*flag).into());
+        }
+        for (section, of_tower) in [(VISION_SECTION, vision_heads), (AUDIO_SECTION, audio_heads)] {
+            if *of_tower != Heads::default() {
+                facts.insert(section.to_owned(), heads(of_tower));
+            }
+        }
+        facts.retain(|_, value| !value.is_null());
+    }
+    facts.to_string()
+}
+
 /// Reads the text of a `config.json`.
 pub(super) fn parse(text: &str, notes: &mut Vec<Note>) -> Result<Config, Box<Fault>> {
     let top = Section::read(text).map_err(|cause| {
@@ -99,7 +144,14 @@ pub(super) fn parse(text: &str, notes: &mut Vec<Note>) -> Result<Config, Box<Fau
         let says = "config.json names code (auto_map); it is neither fetched nor run".to_string();
         notes.push(Note { rule: "CT-AUTO-MAP", says });
     }
-    let config = facts.config();
+    let mut config = facts.config();
+    for (key, heads) in [(VISION_SECTION, &mut config.vision_heads), (AUDIO_SECTION, &mut config.audio_heads)]
+    {
+        if let Some(mut tower) = facts.section(key)? {
+            *heads = tower.heads();
+            facts.unusable.append(&mut tower.unusable);
+        }
+    }
     for key in facts.unusable {
         let says = format!("'{key}' of config.json is not a usable value and was ignored");
         notes.push(Note { rule: "CT-VALUE", says });
@@ -108,6 +160,7 @@ pub(super) fn parse(text: &str, notes: &mut Vec<Note>) -> Result<Config, Box<Fau
 }
 
 /// An object whose values are not read yet.
+#[derive(Clone)]
 struct Section<'text> {
     fields: Vec<(String, &'text RawValue)>,
 }
@@ -175,6 +228,14 @@ impl<'text> Facts<'text> {
         Ok(())
     }
 
+    /// The first object under this key, by itself.
+    fn section(&self, key: &str) -> Result<Option<Facts<'text>>, Box<Fault>> {
+        let mut alone = Facts { sections: self.sections.clone(), unusable: Vec::new() };
+        alone.add_nested(&[key])?;
+        let found = alone.sections.into_iter().nth(self.sections.len());
+        Ok(found.map(|section| Facts { sections: vec![section], unusable: Vec::new() }))
+    }
+
     fn raw(&self, key: &str) -> Option<&'text str> {
         self.sections.iter().find_map(|section| section.raw(key))
     }
@@ -206,15 +267,19 @@ impl<'text> Facts<'text> {
         self.raw(key).and_then(|raw| raw.parse().ok())
     }
 
-    fn config(&mut self) -> Config {
-        let model_type = self.text(&["model_type"]);
-        let hidden_size = self.number(HIDDEN_SIZE);
+    fn heads(&mut self) -> Heads {
         let n_heads = self.number(N_HEADS);
         let is_multi_query =
             self.flag("multi_query") == Some(true) && self.flag("new_decoder_architecture") != Some(true);
         let stored_kv_heads = self.number(N_KV_HEADS);
         let n_kv_heads = if is_multi_query { Some(1) } else { stored_kv_heads.or(n_heads) };
-        let head_dim = self.number(HEAD_DIM);
+        Heads { n_heads, n_kv_heads, head_dim: self.number(HEAD_DIM) }
+    }
+
+    fn config(&mut self) -> Config {
+        let model_type = self.text(&["model_type"]);
+        let hidden_size = self.number(HIDDEN_SIZE);
+        let Heads { n_heads, n_kv_heads, head_dim } = self.heads();
         let is_alibi = self.flag("alibi") == Some(true)
             || ["position_embedding_type", "position_embedding"]
                 .iter()
@@ -238,6 +303,8 @@ impl<'text> Facts<'text> {
             n_heads,
             n_kv_heads,
             head_dim,
+            vision_heads: Heads::default(),
+            audio_heads: Heads::default(),
         }
     }
 
@@ -327,7 +394,7 @@ fn whole_number(raw: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::parse;
-    use crate::checkpoint::Config;
+    use crate::checkpoint::{Config, Heads};
 
     fn config(text: &str) -> (Config, usize) {
         let mut notes = Vec::new();
@@ -363,6 +430,15 @@ mod tests {
         assert_eq!((gpt2.hidden_size, gpt2.n_layers, gpt2.n_kv_heads), (Some(768), Some(12), Some(12)));
         assert_eq!((gpt2.intermediate_size, gpt2.activation.as_deref()), (None, Some("gelu_new")));
 
+        let towers = config(
+            r#"{"text_config":{"num_attention_heads":8,"head_dim":64},"vision_config":{"num_heads":16,"hidden_size":1280},
+                "audio_config":{"encoder_attention_heads":20,"d_kv":48}}"#,
+        )
+        .0;
+        let of = |n_heads, head_dim| Heads { n_heads: Some(n_heads), n_kv_heads: Some(n_heads), head_dim };
+        assert_eq!((towers.n_heads, towers.head_dim, towers.hidden_size), (Some(8), Some(64), None));
+        assert_eq!((towers.vision_heads, towers.audio_heads), (of(16, None), of(20, Some(48))));
+
         let nested =
             config(r#"{"model_type":"llava","text_config":{"hidden_size":64,"model_type":"llama"}}"#).0;
         assert_eq!((nested.model_type.as_deref(), nested.hidden_size), (Some("llava"), Some(64)));
@@ -387,6 +463,25 @@ mod tests {
         assert!(config(r#"{"model_type":"bloom"}"#).0.alibi);
         assert!(config(r#"{"attn_config":{"alibi":true,"kv_n_heads":2}}"#).0.alibi);
         assert!(config(r#"{"position_embedding":"ALIBI"}"#).0.alibi);
+    }
+
+    #[test]
+    fn facts_are_read_back_as_they_were_written() {
+        for text in [
+            r#"{"model_type":"llama","architectures":["LlamaForCausalLM"],"hidden_size":128,"intermediate_size":352,
+                "num_hidden_layers":4,"num_attention_heads":8,"num_key_value_heads":4,"head_dim":16,"vocab_size":1024,
+                "tie_word_embeddings":false,"hidden_act":"silu","num_local_experts":8,"partial_rotary_factor":0.5}"#,
+            r#"{"n_head":71,"multi_query":true,"alibi":false,"new_decoder_architecture":false}"#,
+            r#"{"model_type":"bloom","n_head":8}"#,
+            r#"{"position_embedding":"ALIBI","text_config":{"n_head":2},"vision_config":{"num_heads":16}}"#,
+            "{}",
+        ] {
+            let (read, _) = config(text);
+            // one way of saying ALiBi is a flag of its own
+            let without_flags = |config: Config| Config { flags: Vec::new(), ..config };
+            let again = config(&super::text_of(&read)).0;
+            assert_eq!(without_flags(again), without_flags(read), "{text}");
+        }
     }
 
     #[test]

@@ -13,6 +13,9 @@ const MAX_SHOWN: usize = 8;
 
 /// The names that loaders look for first.
 const MAIN_INDEX: &str = "model.safetensors.index.json";
+const MAIN_FILES: [&str; 2] = ["model.safetensors", ADAPTER_FILE];
+const MAIN_PICKLE_INDEX: &str = "pytorch_model.bin.index.json";
+const MAIN_PICKLES: [&str; 1] = ["pytorch_model.bin"];
 /// Factors of an adapter, as PEFT names them.
 pub(super) const ADAPTER_FILE: &str = "adapter_model.safetensors";
 /// How an index of shards ends.
@@ -152,15 +155,15 @@ impl Contents {
             indexes: &self.indexes,
             files: &self.safetensors,
             main_index: MAIN_INDEX,
-            main_files: &["model.safetensors", ADAPTER_FILE],
+            main_files: &MAIN_FILES,
             end: ".safetensors",
         };
         let pickles = Set {
             what: "PyTorch",
             indexes: &self.pickle_indexes,
             files: &self.pickles,
-            main_index: "pytorch_model.bin.index.json",
-            main_files: &["pytorch_model.bin"],
+            main_index: MAIN_PICKLE_INDEX,
+            main_files: &MAIN_PICKLES,
             end: ".bin",
         };
         for set in [safetensors, pickles] {
@@ -181,6 +184,27 @@ impl Contents {
             [one] => Ok(Weights::Onnx(one.clone())),
             several => Err(self.ambiguous("several ONNX graphs", several).into()),
         }
+    }
+
+    /// The files that are each a model of their own, sorted; none where the folder itself is one model: it has a config, or a name that
+    /// loaders look for first.
+    pub(super) fn loose(&self) -> Vec<String> {
+        let files = || self.safetensors.iter().chain(&self.pickles);
+        let indexes = || self.indexes.iter().chain(&self.pickle_indexes);
+        let is_main = |name: &String| {
+            [MAIN_INDEX, MAIN_PICKLE_INDEX].contains(&name.as_str())
+                || MAIN_FILES.contains(&name.as_str())
+                || MAIN_PICKLES.contains(&name.as_str())
+        };
+        if self.has_config || files().chain(indexes()).any(is_main) {
+            return Vec::new();
+        }
+        // shards are read through their index, parts of a GGUF model through the first of them
+        let whole = files().filter(|name| shard_of(Path::new(name)).is_none());
+        let mut names: Vec<String> = whole.chain(indexes()).chain(&self.onnx).cloned().collect();
+        names.extend(super::gguf::group(&self.ggufs));
+        names.sort_unstable();
+        names
     }
 
     /// The weights of one format; None where the folder has none.

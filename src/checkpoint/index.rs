@@ -13,6 +13,7 @@ use super::folder::{Contents, listed};
 use super::weights::{self, Admitted};
 use super::{Checkpoint, Error, Limits, Note, TensorEntry, json, sidecar};
 use crate::source::{Fault, Source, grouped, shown};
+use crate::wording::agreeing;
 
 /// Longest index that is read; a million tensors take about 100 MB.
 const MAX_INDEX_BYTES: u64 = 128 << 20;
@@ -47,7 +48,7 @@ pub(super) fn open(
     let mut format = "safetensors";
     for (file_idx, (shard, admitted)) in shards.into_iter().zip(admitted).enumerate() {
         let path = &paths[file_idx];
-        let Admitted { format: of_shard, mut entries, notes } =
+        let Admitted { format: of_shard, mut entries, notes, .. } =
             admitted.map_err(|error| error.in_file(path))?;
         format = of_shard;
         entries.iter_mut().for_each(|entry| entry.file_idx = file_idx);
@@ -155,8 +156,9 @@ impl Read {
             let mut names: Vec<String> = stored.into_keys().map(str::to_string).collect();
             names.sort_unstable();
             let says = format!(
-                "{} tensors are unindexed, and compared all the same: {}",
+                "{} {} unindexed, and compared all the same: {}",
                 grouped(names.len() as u64),
+                agreeing(names.len(), "tensor is", "tensors are"),
                 listed(&names)
             );
             self.notes.push(Note { rule: "IX-UNINDEXED", says });

@@ -23,11 +23,13 @@ mod unknown;
 mod vocabulary;
 mod weights;
 
-pub use adapter::Adapter;
+pub use adapter::{Adapter, Counterparts};
+pub use config::text_of as config_text;
 pub use error::Error;
 pub use gguf::open_gguf;
-pub use open::{open, open_over, open_with};
+pub use open::{loose_models, open, open_over, open_with};
 pub use quantised::Quantisation;
+pub use safetensors::CONFIG_KEY;
 
 use std::sync::Arc;
 
@@ -79,6 +81,17 @@ impl TensorEntry {
     }
 }
 
+/// Heads of the attention in one tower of a model; what its config does not say is None.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heads {
+    /// Query heads.
+    pub n_heads: Option<u64>,
+    /// Key and value heads.
+    pub n_kv_heads: Option<u64>,
+    /// Rows of one.
+    pub head_dim: Option<u64>,
+}
+
 /// The facts of a `config.json` that decide layouts; absent keys are None. Never used as a length for a loop or an allocation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
@@ -114,6 +127,10 @@ pub struct Config {
     pub alibi: bool,
     /// `quantization_config`.
     pub quantisation: Quantisation,
+    /// Of `vision_config`: the fields above are the language model's.
+    pub vision_heads: Heads,
+    /// Of `audio_config`.
+    pub audio_heads: Heads,
 }
 
 /// Token strings with their ids, sorted by string; ids may be sparse, and no array is ever sized by an id.
@@ -133,6 +150,17 @@ pub struct Note {
     /// One sentence.
     pub says: String,
 }
+
+impl Note {
+    /// Whether it says that the files hold weights of the model that were not read: what is equal without them is not all that there is.
+    #[must_use]
+    pub fn tells_of_unread_weights(&self) -> bool {
+        matches!(self.rule, pytorch::OTHER_SET | onnx::UNREAD | ONE_SHARD)
+    }
+}
+
+/// Rule of the note that a file was named which is one shard of several.
+const ONE_SHARD: &str = "IX-ONE-SHARD";
 
 /// A validated model.
 #[derive(Clone, Debug)]

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use super::folder::{self, Contents};
 use super::weights::{self, Admitted};
 use super::{
-    Checkpoint, Config, Error, Limits, Note, Quantisation, adapter, gguf, index, onnx, quantised, sidecar,
+    Checkpoint, Config, Counterparts, Error, Limits, Note, ONE_SHARD, Quantisation, adapter, gguf, index,
+    onnx, quantised, sidecar,
 };
 use crate::source::{Access, Found, Network, Place, Source, resolve};
+use crate::wording::counted;
 
 /// Opens a file, folder, index or model id and validates everything but the values.
 ///
@@ -19,11 +21,17 @@ pub fn open(reference: &str, limits: &Limits) -> Result<Checkpoint, Error> {
 }
 
 /// As [`open`]; an adapter is laid over `base`, or else over the model that it names, if that is in the local Hub cache.
-/// Without any, the changes that it makes are its tensors ([`Adapter::is_delta`](super::Adapter::is_delta)).
+/// Without any, the changes that it makes are its tensors ([`Adapter::is_delta`](super::Adapter::is_delta)). `counterparts` finds modules
+/// that the base stores under other names.
 ///
 /// # Errors
 /// As [`open`], of the adapter or of its base.
-pub fn open_over(reference: &str, base: Option<&str>, limits: &Limits) -> Result<Checkpoint, Error> {
+pub fn open_over(
+    reference: &str,
+    base: Option<&str>,
+    limits: &Limits,
+    counterparts: Counterparts,
+) -> Result<Checkpoint, Error> {
     let access = Access::from_environment(limits.links, limits.network);
     let checkpoint = open_with(reference, limits, &access)?;
     let Some(adapter) = checkpoint.adapter.clone() else { return Ok(checkpoint) };
@@ -35,7 +43,16 @@ pub fn open_over(reference: &str, base: Option<&str>, limits: &Limits) -> Result
         (None, Some(named)) if resolve(&named, &cached).is_ok() => Some(open_with(&named, limits, &cached)?),
         _ => None,
     };
-    adapter::lay_over(checkpoint, adapter, base)
+    adapter::lay_over(checkpoint, adapter, base, counterparts)
+}
+
+/// Names of the files in a folder that are each a model of their own; none where the folder itself is one model.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn loose_models(folder: &str, limits: &Limits) -> Result<Vec<String>, Error> {
+    let found = resolve(folder, &Access::from_environment(limits.links, limits.network))?;
+    Ok(folder::list(&found.place)?.loose())
 }
 
 /// As [`open`], with cache, links and network named by the caller.
@@ -93,14 +110,14 @@ fn open_file(
     };
     if let Some(n_shards) = folder::shard_of(path).filter(|&n| n > 1 && checkpoint.files.len() == 1) {
         let says = format!("this file is one of {n_shards} shards; the others were not read");
-        checkpoint.notes.push(Note { rule: "IX-ONE-SHARD", says });
+        checkpoint.notes.push(Note { rule: ONE_SHARD, says });
     }
     Ok((checkpoint, contents))
 }
 
 /// A checkpoint of one file, without config or vocabulary yet.
 fn single(path: &Path, file: Arc<dyn Source>, limits: &Limits) -> Result<Checkpoint, Error> {
-    let Admitted { format, entries, notes } =
+    let Admitted { format, entries, notes, config } =
         weights::admit(&file, limits).map_err(|error| error.in_file(path))?;
     Ok(Checkpoint {
         reference: String::new(),
@@ -108,7 +125,7 @@ fn single(path: &Path, file: Arc<dyn Source>, limits: &Limits) -> Result<Checkpo
         commit: None,
         files: vec![file],
         tensors: entries,
-        config: None,
+        config,
         vocabulary: None,
         notes,
         adapter: None,
@@ -118,13 +135,14 @@ fn single(path: &Path, file: Arc<dyn Source>, limits: &Limits) -> Result<Checkpo
 /// Adds what lies beside the weights.
 fn finish(mut checkpoint: Checkpoint, reference: &str, contents: &Contents) -> Result<Checkpoint, Error> {
     reference.clone_into(&mut checkpoint.reference);
-    // a GGUF file brings its own, and names its tensors and architecture unlike a config that lies beside it
+    // a GGUF file brings its own, and names its tensors and architecture unlike a config that lies beside it; so may a file of ours
     let is_whole = checkpoint.format == gguf::FORMAT;
-    if !is_whole {
+    let brings_config = checkpoint.config.is_some();
+    if !brings_config {
         checkpoint.config = sidecar::config(&*contents.place, &mut checkpoint.notes)?;
     }
     if let Some(config) = &mut checkpoint.config {
-        let who = if is_whole { "the metadata" } else { "config.json" };
+        let who = if brings_config { "the metadata" } else { "config.json" };
         compare_with_shapes(who, config, &checkpoint.tensors, &mut checkpoint.notes);
     }
     if is_whole {
@@ -155,7 +173,10 @@ fn compare_with_shapes(
         return;
     }
     if let Some(n_layers) = config.n_layers.filter(|&n| n > tensors.len() as u64) {
-        let says = format!("{who} names {n_layers} layers, more than there are tensors; the tensors decide");
+        let says = format!(
+            "{who} names {}, more than there are tensors; the tensors decide",
+            counted(n_layers, "layer", "layers")
+        );
         notes.push(Note { rule: "CT-CONTRADICTION", says });
         config.n_layers = None;
     }

@@ -7,6 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use super::{Note, Vocabulary, json};
 use crate::source::{Fault, grouped, shown};
+use crate::wording::agreeing;
 
 /// Most tokens that are kept; the largest published vocabularies hold about a million.
 const MAX_TOKENS: usize = 4 << 20;
@@ -92,9 +93,11 @@ impl Tokens {
             }
             let n_before = tokens.len();
             tokens.dedup_by(|next, kept| next.0 == kept.0);
-            let n_twice = grouped((n_before - tokens.len()) as u64);
+            let n_twice = n_before - tokens.len();
             let says = format!(
-                "{n_twice} tokens occur more than once, such as '{}'; the lowest id counts",
+                "{} {} more than once, such as '{}'; the lowest id counts",
+                grouped(n_twice as u64),
+                agreeing(n_twice, "token occurs", "tokens occur"),
                 shown(&token)
             );
             notes.push(Note { rule: "CT-DUPLICATE", says });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pytorch::{self, Container};
-use super::{Error, Limits, Note, TensorEntry, safetensors, unknown};
+use super::{Config, Error, Limits, Note, TensorEntry, safetensors, unknown};
 use crate::source::Source;
 
 /// The tensors of one file, with absolute offsets and `file_idx` 0.
@@ -13,6 +13,8 @@ pub(super) struct Admitted {
     pub format: &'static str,
     pub entries: Vec<TensorEntry>,
     pub notes: Vec<Note>,
+    /// The config that the file itself holds.
+    pub config: Option<Config>,
 }
 
 /// Reads and checks what names the tensors of a file. The content tells the format; only a file that calls itself safetensors must
@@ -22,12 +24,11 @@ pub(super) fn admit(file: &Arc<dyn Source>, limits: &Limits) -> Result<Admitted,
     let n_bytes = usize::try_from(file.size_bytes()).map_or(start.len(), |size| size.min(start.len()));
     file.read_at(0, &mut start[..n_bytes])?;
     let container = Container::of(&start[..n_bytes]).filter(|_| !file.name().ends_with(".safetensors"));
-    let (format, (entries, notes)) = match container {
-        Some(container) => ("pytorch", pytorch::admit(file, container, limits)?),
-        None => {
-            unknown::check(file.as_ref())?;
-            ("safetensors", safetensors::admit(file.as_ref(), limits)?)
-        }
-    };
-    Ok(Admitted { format, entries, notes })
+    if let Some(container) = container {
+        let (entries, notes) = pytorch::admit(file, container, limits)?;
+        return Ok(Admitted { format: "pytorch", entries, notes, config: None });
+    }
+    unknown::check(file.as_ref())?;
+    let (entries, notes, config) = safetensors::admit(file.as_ref(), limits)?;
+    Ok(Admitted { format: "safetensors", entries, notes, config })
 }

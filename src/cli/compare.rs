@@ -12,6 +12,7 @@ use crate::checkpoint::{self, Checkpoint};
 use crate::compare::{self, Comparison, LeftIs, Options, Relatives, Statistic};
 use crate::report::wire::{self, COMPARE_VERSION, ErrorDocument, Failure};
 use crate::report::{json, markdown, terminal};
+use crate::roles;
 use crate::stream;
 
 /// A finished pair.
@@ -77,7 +78,7 @@ pub(super) fn one(
     panics::caught(|| {
         let limits = args.reading.limits();
         let open = |reference: &str| {
-            checkpoint::open_over(reference, args.reading.base.as_deref(), &limits)
+            checkpoint::open_over(reference, args.reading.base.as_deref(), &limits, roles::counterparts)
                 .map_err(|error| failure::of_checkpoint(&error))
         };
         let (left, right) = (open(left)?, open(right)?);

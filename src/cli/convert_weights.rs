@@ -15,6 +15,7 @@ use crate::report::quantity;
 use crate::report::wire::Failure;
 use crate::roles;
 use crate::stream::{self, ReadMeter};
+use crate::wording::{agreeing, counted};
 
 /// Why writing broke off.
 enum Broken {
@@ -37,8 +38,13 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
         .map(Path::new)
         .collect();
     output::refuse(&args.output, &inputs)?;
-    let checkpoint = checkpoint::open_over(&args.model, args.reading.base.as_deref(), &args.reading.limits())
-        .map_err(|error| failure::of_checkpoint(&error))?;
+    let checkpoint = checkpoint::open_over(
+        &args.model,
+        args.reading.base.as_deref(),
+        &args.reading.limits(),
+        roles::counterparts,
+    )
+    .map_err(|error| failure::of_checkpoint(&error))?;
     let roles = roles::assign(&checkpoint);
     let plan = convert::plan(&checkpoint, &roles, args.dtype.map(Into::into));
     if plan.tensors.is_empty() || (!plan.skipped.is_empty() && !args.allow_partial) {
@@ -81,19 +87,24 @@ fn summary(plan: &Plan, path: &Path) -> String {
     };
     let size_bytes: u64 = plan.tensors.iter().map(convert::NewTensor::size_bytes).sum();
     let mut text = format!(
-        "wrote {}: {} tensors, {}\n{} decoded, {} cast, {} renamed, {} cut out of fused ones, {} turned; {} that are no weights left out\n",
+        "wrote {}: {}, {}\n{} decoded, {} cast, {} renamed, {} cut out of fused ones, {} turned; {} no weights left out\n",
         failure::shown_path(path),
-        plan.tensors.len(),
+        counted(plan.tensors.len(), "tensor", "tensors"),
         quantity::bytes(size_bytes),
         changed("decoded"),
         changed("cast"),
         changed("was"),
         changed("cut"),
         changed("turned"),
-        plan.left_out.len(),
+        counted(plan.left_out.len(), "that is", "that are"),
     );
     if !plan.skipped.is_empty() {
-        text.push_str(&format!("{} weights could not be decoded and are missing\n", plan.skipped.len()));
+        let n_skipped = plan.skipped.len();
+        text.push_str(&format!(
+            "{} could not be decoded and {} missing\n",
+            counted(n_skipped, "weight", "weights"),
+            agreeing(n_skipped, "is", "are")
+        ));
     }
     text
 }
@@ -101,8 +112,8 @@ fn summary(plan: &Plan, path: &Path) -> String {
 fn partial(plan: &Plan) -> Box<Failure> {
     let message = match plan.skipped.first() {
         Some((name, why)) => format!(
-            "{} tensors cannot be decoded, the first is '{}' ({why}); nothing was written",
-            plan.skipped.len(),
+            "{} cannot be decoded, the first is '{}' ({why}); nothing was written",
+            counted(plan.skipped.len(), "tensor", "tensors"),
             escape::name(name)
         ),
         None => "the model holds no weights that could be written".to_owned(),

@@ -9,6 +9,7 @@ use crate::cpu::Cpu;
 use crate::gpu::{self, DeviceInfo, DeviceType, Gpu};
 use crate::report::wire::{Check, DEVICES_VERSION, Device, Devices, Failure};
 use crate::report::{json, terminal};
+use crate::wording::counted;
 
 /// Runs the verb; a device that computes wrongly is exit code 6.
 pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
@@ -100,7 +101,7 @@ fn this_cpu() -> Device {
     let cpu = Cpu::detect();
     Device {
         backend: "cpu".to_owned(),
-        name: format!("{} threads", cpu.n_threads),
+        name: counted(cpu.n_threads, "thread", "threads"),
         api: cpu.simd.to_owned(),
         kind: "cpu".to_owned(),
         ..Device::default()

@@ -20,8 +20,13 @@ const MOST_COUNTED_BYTES: u64 = 2 << 30;
 
 /// Runs the verb.
 pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
-    let checkpoint = checkpoint::open_over(&args.model, args.reading.base.as_deref(), &args.reading.limits())
-        .map_err(|error| failure::of_checkpoint(&error))?;
+    let checkpoint = checkpoint::open_over(
+        &args.model,
+        args.reading.base.as_deref(),
+        &args.reading.limits(),
+        roles::counterparts,
+    )
+    .map_err(|error| failure::of_checkpoint(&error))?;
     let roles = roles::assign(&checkpoint);
     let facts = compare::model_facts(&checkpoint, &roles);
     let mut inspection = Inspection::new(&facts);

@@ -9,6 +9,7 @@ use super::many::Many;
 use super::output::Sink;
 use super::screen::Screen;
 use super::{backend, exit, failure};
+use crate::checkpoint::{self, Limits};
 use crate::compare::{Effort, METHOD_VERSION, Options};
 use crate::evidence::LikelihoodMap;
 use crate::matrix::{Cell, Matrix, tree};
@@ -17,7 +18,7 @@ use crate::report::{csv, escape, json, newick, terminal};
 
 /// Runs the verb.
 pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
-    let models = models(&args.models)?;
+    let models = models(&args.models, &args.reading.limits())?;
     let inputs: Vec<&Path> = models.iter().map(Path::new).collect();
     let mut sink = Sink::open(args.output.as_deref(), &inputs)?;
     let chosen = backend::open(&args.backend)?;
@@ -49,7 +50,9 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
             Err(failure) => {
                 let (left, right) = (escape::name(pairs[at].0), escape::name(pairs[at].1));
                 let message = format!("{left} ~ {right}: {}", failure.message);
-                screen.complain(&Failure { message, ..(*failure).clone() });
+                // a line a pair: what is wrong with a model, and where, is said in full by `inspect`
+                let code = failure.code.clone();
+                screen.complain(&Failure { code, message, ..Failure::default() });
                 (None, failure.exit_code)
             }
         };
@@ -87,15 +90,17 @@ fn text(args: &Args, matrix: &Matrix, seconds: f64, exit_code: u8, screen: &Scre
     }
 }
 
-/// The models named, or those in the folder named: its subfolders in the order of their names.
-fn models(named: &[String]) -> Result<Vec<String>, Box<Failure>> {
+/// The models named, or those in the folder named, in the order of their names: its subfolders, and files of weights where the folder
+/// is not itself one model.
+fn models(named: &[String], limits: &Limits) -> Result<Vec<String>, Box<Failure>> {
     let models = match named {
-        [folder] if Path::new(folder).is_dir() => subfolders(Path::new(folder))?,
+        [folder] if Path::new(folder).is_dir() => in_folder(folder, limits)?,
         _ => named.to_vec(),
     };
     if models.len() < 2 {
         return Err(failure::usage(
-            "at least two models are needed, or a folder with a subfolder for each".to_owned(),
+            "at least two models are needed, or a folder with a subfolder or a file of weights for each"
+                .to_owned(),
         ));
     }
     for (at, model) in models.iter().enumerate() {
@@ -106,7 +111,16 @@ fn models(named: &[String]) -> Result<Vec<String>, Box<Failure>> {
     Ok(models)
 }
 
-fn subfolders(folder: &Path) -> Result<Vec<String>, Box<Failure>> {
+fn in_folder(folder: &str, limits: &Limits) -> Result<Vec<String>, Box<Failure>> {
+    let files = checkpoint::loose_models(folder, limits).map_err(|error| failure::of_checkpoint(&error))?;
+    let files = files.into_iter().map(|name| Path::new(folder).join(name)).filter(|path| path.is_file());
+    let mut paths: Vec<PathBuf> = subfolders(Path::new(folder))?.into_iter().chain(files).collect();
+    paths.sort();
+    Ok(paths.into_iter().map(|path| path.to_string_lossy().into_owned()).collect())
+}
+
+/// Folders in a folder but hidden ones.
+fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, Box<Failure>> {
     let unreadable = |error: std::io::Error| {
         Box::new(Failure {
             code: "FOLDER".to_owned(),
@@ -124,6 +138,5 @@ fn subfolders(folder: &Path) -> Result<Vec<String>, Box<Failure>> {
             paths.push(path);
         }
     }
-    paths.sort();
-    Ok(paths.into_iter().map(|path| path.to_string_lossy().into_owned()).collect())
+    Ok(paths)
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::clock::{Clock, Times};
 use super::inherit::Inherited;
-use super::relations::{Attribution, main_component};
+use super::relations::Attribution;
 use super::stages::{Change, PlainStage};
 use super::*;
-use crate::align::Alignment;
+use crate::align::{Alignment, is_token_table};
 use crate::canonical::{Group, LeftOut};
 use crate::evidence::{ALPHA, ChainEvidence, Likelihood, LikelihoodMap, agrees};
 use crate::measure::delta::Form;
@@ -16,6 +16,7 @@ use crate::reductions::PairMoments;
 use crate::roles::Component;
 use crate::verdict::Architecture;
 use crate::verdict::weights::{Decision, Facts, SHARED_ANSWERS, SHARED_SPAN};
+use crate::wording::{agreeing, counted};
 
 /// z of a group from which on some of its units do resemble each other, whatever the tests say together: P = 3e-7.
 const RESEMBLES_Z: f64 = 5.0;
@@ -75,7 +76,7 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
         power: tested.then(|| Power {
             smallest_share: trace.smallest_share,
             alpha: ALPHA,
-            at: format!("{} families of units", trace.n_tests),
+            at: counted(trace.n_tests, "family of units", "families of units"),
         }),
         coverage_total: coverage.0,
         coverage_by_component: coverage.1,
@@ -164,13 +165,16 @@ pub(super) fn without_tensors(left: &Checkpoint, right: &Checkpoint) -> String {
         return format!("{who}, and there are no two vocabularies either");
     };
     let tokens = match_tokens(l, r);
-    let sizes = format!("{} and {} tokens", l.tokens.len(), r.tokens.len());
+    let sizes = format!("{} and {}", l.tokens.len(), counted(r.tokens.len(), "token", "tokens"));
     let n_shared = tokens.left.len();
     let n_same_id = tokens.left.iter().zip(tokens.right.iter()).filter(|(l, r)| l == r).count();
     let found = if tokens.same_ids {
         "the same tokenizer".to_owned()
     } else {
-        format!("{n_shared} token strings in common, {n_same_id} of them under the same id")
+        format!(
+            "{} in common, {n_same_id} of them under the same id",
+            counted(n_shared, "token string", "token strings")
+        )
     };
     format!("{who}; of their vocabularies ({sizes}): {found}; a shared tokenizer says nothing about weights")
 }
@@ -265,12 +269,24 @@ pub(super) fn skipped(pair: &Pair<'_>, alignment: &Alignment, plain: &PlainStage
                     model: side,
                     tensor: pair.name(side, part).to_owned(),
                     why: Why::Skipped,
-                    reason: format!("{n_bad} of {} values are not finite", moments.n_elements),
+                    reason: format!(
+                        "{n_bad} of {} {} not finite",
+                        counted(moments.n_elements, "value", "values"),
+                        agreeing(n_bad, "is", "are")
+                    ),
                 });
             }
         }
     }
     found
+}
+
+/// What the files of a model hold of it and was not read, in sentences.
+pub(super) fn unread<'a>(pair: &'a Pair<'_>) -> impl Iterator<Item = (Side, &'a str)> {
+    [(Side::Left, pair.left), (Side::Right, pair.right)].into_iter().flat_map(|(side, checkpoint)| {
+        let notes = checkpoint.notes.iter().filter(|note| note.tells_of_unread_weights());
+        notes.map(move |note| (side, note.says.as_str()))
+    })
 }
 
 fn not_tested(found: &Findings<'_>) -> Vec<NotTested> {
@@ -450,7 +466,7 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
     }
     for group in &facts.trace.groups {
         let rejects = found.decision.explained.contains(&group.group) && group.ln_p <= ALPHA.ln();
-        let tests = if group.n_tests == 1 { "1 test".to_owned() } else { format!("{} tests", group.n_tests) };
+        let tests = counted(group.n_tests, "test", "tests");
         let says = if rejects {
             format!(
                 "unit i resembles unit i: z {:.1} over {tests}, p below 10^{:.0}",
@@ -480,8 +496,9 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
             / n_layers as f64;
         let n_found = facts.agreements.iter().filter(|(_, _, a)| agrees(a)).count();
         let says = format!(
-            "{:.1} % of the MLP units find the same partner by two matrices, in {n_found} of {n_layers} layers",
-            100.0 * share
+            "{:.1} % of the MLP units find the same partner by two matrices, in {n_found} of {}",
+            100.0 * share,
+            counted(n_layers, "layer", "layers")
         );
         add(1e3 * share, "agreement", "mlp", share, null, n_found > 0, says);
     }
@@ -489,8 +506,9 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
         let n_layers = facts.probes.len();
         let share = facts.probes.iter().map(|(_, _, a)| a.share()).sum::<f64>() / n_layers as f64;
         let says = format!(
-            "{:.1} % of the MLP units answer the shared tokens alike, over {n_layers} layers; shared training leaves {:.0} % or more",
+            "{:.1} % of the MLP units answer the shared tokens alike, over {}; shared training leaves {:.0} % or more",
             100.0 * share,
+            counted(n_layers, "layer", "layers"),
             100.0 * SHARED_ANSWERS
         );
         let n_found = facts.probes.iter().filter(|(_, _, a)| agrees(a)).count();
@@ -505,17 +523,17 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
     if let Some(chain) = facts.unit_chain {
         let says = if chain.n_found == 0 {
             format!(
-                "no order of units other than in place leads from tensor to tensor: of {} tensors that one was tried on, the units of \
+                "no order of units other than in place leads from tensor to tensor: of {} that one was tried on, the units of \
                  none were found",
-                chain.n_reached
+                counted(chain.n_reached, "tensor", "tensors")
             )
         } else {
             format!(
-                "an order of units other than in place, followed from tensor to tensor, finds {:.0} % of the units in {} of {} tensors, \
+                "an order of units other than in place, followed from tensor to tensor, finds {:.0} % of the units in {} of {}, \
                  median cosine {:.2}; independent models 6 % at the most",
                 100.0 * chain.share(),
                 chain.n_found,
-                chain.n_reached,
+                counted(chain.n_reached, "tensor", "tensors"),
                 chain.median_cosine
             )
         };
@@ -526,8 +544,9 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
         facts.unit_chain.filter(|chain| chain.is_shared()).map_or(facts.constants, |chain| chain.constants);
     if let Some(constants) = constants {
         let says = format!(
-            "{} gain and bias vectors, which start as constants, have a median centred cosine of {:.2}",
-            constants.n_vectors, constants.median_cosine
+            "{}, which start as constants, have a median centred cosine of {:.2}",
+            counted(constants.n_vectors, "gain and bias vector", "gain and bias vectors"),
+            constants.median_cosine
         );
         let is_for = constants.are_alike(facts.is_unknown_graph);
         add(
@@ -564,20 +583,32 @@ fn reasons(found: &Findings<'_>) -> Vec<String> {
     let mut reasons = found.decision.reasons.clone();
     reasons.extend(found.attribution.clues.iter().cloned());
     let equality = found.facts.equality;
-    if found.options.effort == Effort::Quick
-        && equality.n_compared > 0
-        && equality.n_equal == equality.n_compared
-    {
-        reasons.push(
-            "every value sampled is equal; --effort standard reads all and can say identical".to_owned(),
-        );
+    if equality.n_compared > 0 && equality.n_equal == equality.n_compared {
+        if found.options.effort == Effort::Quick {
+            reasons.push(
+                "every value sampled is equal; --effort standard reads all and can say identical".to_owned(),
+            );
+        }
+        for (side, says) in unread(found.pair) {
+            let side = match side {
+                Side::Left => "left",
+                Side::Right => "right",
+            };
+            reasons
+                .push(format!("every value read is equal, and not all was read of the {side} model: {says}"));
+        }
     }
     if found.alignment.ln_assignments_tried > 1.0 {
         let log10 = found.alignment.ln_assignments_tried / std::f64::consts::LN_10;
         reasons.push(format!("p is multiplied by 10^{log10:.1}, the assignments of names and layers that could have been chosen"));
     }
-    if found.alignment.tokens.is_none() && main_component(found.pair).is_some() {
-        reasons.push("no tokenizer on one side: vocabulary rows were matched by id".to_owned());
+    let pairs_token_tables = found.alignment.pairs.iter().any(|paired| {
+        found.pair.part(Side::Right, paired.right).role.is_some_and(|role| is_token_table(&role))
+    });
+    if found.alignment.tokens.is_none() && pairs_token_tables {
+        let has_one = found.pair.left.vocabulary.is_some() || found.pair.right.vocabulary.is_some();
+        let side = if has_one { "one" } else { "either" };
+        reasons.push(format!("no tokenizer on {side} side: vocabulary rows were matched by id"));
     }
     let shares_nothing =
         matches!(found.decision.verdict, WeightsVerdict::NoEvidence | WeightsVerdict::Inconclusive);
@@ -594,7 +625,7 @@ fn reasons(found: &Findings<'_>) -> Vec<String> {
 fn throughput(times: Times, backend: &Backend) -> Throughput {
     let (backend, device, driver, tier) = match backend {
         Backend::Cpu(cpu) => {
-            let device = format!("{} threads", cpu.n_threads);
+            let device = counted(cpu.n_threads, "thread", "threads");
             ("cpu", device, String::new(), cpu.simd.to_owned())
         }
         Backend::Gpu(gpu) => {

@@ -256,7 +256,8 @@ pub fn compare(
         combined.strongest_ln_p().min(ln_weight(&agreements)).min(ln_weight(&probes) + probed.ln_tried);
     let ln_p = followed.as_ref().map_or(ln_p, |stage| ln_p.min(stage.evidence.ln_weight));
     let skipped = describe::skipped(&pair, &alignment, &plain);
-    let equality = plain.equality(&pair, &alignment, options, skipped.is_empty());
+    let is_all_read = skipped.is_empty() && describe::unread(&pair).next().is_none();
+    let equality = plain.equality(&pair, &alignment, options, is_all_read);
     // equal numbers, and numbers that are others rounded, need no units
     let is_copy = equality.is_identity() || requantised.as_ref().is_some_and(Requantised::is_copy);
     let n_equal_matrices = if is_copy { 0 } else { plain.n_equal_matrices(&pair, &alignment, &meter)? };

@@ -8,6 +8,7 @@ use crate::measure::merge::{Coefficient, Merge, merge};
 use crate::measure::several::{Distances, distances};
 use crate::roles;
 use crate::stream::{Error, ReadMeter};
+use crate::wording::counted;
 
 /// What the left model is to the parents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -145,10 +146,10 @@ fn merged(fit: &MergeFit, comparison: &mut Comparison) {
         .collect();
     let about = fit.base.as_ref().map_or(String::new(), |base| format!("; changes from {base}"));
     let says = format!(
-        "{}{about}; {:.1} % of the squared distance explained, over {} tensors",
+        "{}{about}; {:.1} % of the squared distance explained, over {}",
         terms.join(", "),
         100.0 * fit.explained,
-        fit.n_tensors
+        counted(fit.n_tensors, "tensor", "tensors")
     );
     let numbers = |read: fn(&ParentShare) -> f64| {
         Parameter::List(needed.iter().map(|parent| Parameter::Number(read(parent))).collect())

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Plan;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{CONFIG_KEY, Checkpoint, config_text};
 
 /// Length and header of the new file, with what was changed in `__metadata__`.
 #[must_use]
@@ -24,6 +24,7 @@ pub fn header(plan: &Plan, checkpoint: &Checkpoint) -> Vec<u8> {
             "format": "pt",
             "cognate.version": env!("CARGO_PKG_VERSION"),
             "cognate.source": checkpoint.reference,
+            CONFIG_KEY: config_text(&plan.config),
             "cognate.changes": Value::Object(changes).to_string(),
             "cognate.left_out": Value::Object(pairs(&plan.left_out)).to_string(),
             "cognate.skipped": Value::Object(pairs(&plan.skipped)).to_string(),

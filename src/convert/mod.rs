@@ -10,7 +10,7 @@ pub use chunks::chunks;
 pub use header::header;
 
 use crate::canonical::{CanonicalPart, LeftOut, canonicalise};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Config, Quantisation};
 use crate::roles::{self, Header, RoleMap};
 use crate::stream::StoredView;
 use crate::tensor::{Dtype, View};
@@ -47,6 +47,8 @@ pub struct Plan {
     pub left_out: Vec<(String, String)>,
     /// (name, why) of weights that cannot be decoded.
     pub skipped: Vec<(String, String)>,
+    /// What a reader of the file has to know beside names and shapes: a layout may depend on the number of heads.
+    pub config: Config,
 }
 
 /// Plans the new tensors: under canonical names where the tables read every one of them back as the same role, else as stored,
@@ -71,14 +73,38 @@ pub fn plan(checkpoint: &Checkpoint, roles: &RoleMap, dtype: Option<Dtype>) -> P
         let tensors = parts.map(|(part, name)| of_part(checkpoint, &model.parts, part, name, dtype));
         tensors.chain(unknown_layouts(checkpoint, &model.left_out, dtype)).collect::<Vec<_>>()
     });
-    let tensors =
-        renamed.filter(|tensors| read_back_alike(tensors, &model.parts, roles)).unwrap_or_else(|| {
-            let mut whole: Vec<usize> = model.parts.iter().map(|part| part.tensor_idx).collect();
-            whole.dedup();
-            let whole = whole.into_iter().map(|idx| as_stored(checkpoint, idx, dtype));
-            whole.chain(unknown_layouts(checkpoint, &model.left_out, dtype)).collect()
-        });
-    Plan { tensors, left_out, skipped }
+    let stored = known_facts(checkpoint, roles);
+    // the names, the order of rotary rows and the layouts of another family
+    let plain = Config {
+        model_type: None,
+        architecture: None,
+        rotary_dim: None,
+        flags: Vec::new(),
+        ..stored.clone()
+    };
+    if let Some(tensors) = renamed.filter(|tensors| {
+        [None, Some(&plain)].iter().all(|config| read_back_alike(tensors, &model.parts, roles, *config))
+    }) {
+        return Plan { tensors, left_out, skipped, config: plain };
+    }
+    let mut whole: Vec<usize> = model.parts.iter().map(|part| part.tensor_idx).collect();
+    whole.dedup();
+    let whole = whole.into_iter().map(|idx| as_stored(checkpoint, idx, dtype));
+    let tensors = whole.chain(unknown_layouts(checkpoint, &model.left_out, dtype)).collect();
+    Plan { tensors, left_out, skipped, config: stored }
+}
+
+/// The config, with what only a table that is not written told of the heads.
+fn known_facts(checkpoint: &Checkpoint, roles: &RoleMap) -> Config {
+    let config = checkpoint.config.clone().unwrap_or_default();
+    let graph = &roles.graph;
+    Config {
+        n_heads: config.n_heads.or(graph.n_heads),
+        n_kv_heads: config.n_kv_heads.or(graph.n_kv_heads),
+        head_dim: config.head_dim.or(graph.head_dim),
+        quantisation: Quantisation::default(),
+        ..config
+    }
 }
 
 fn unknown_layouts(
@@ -154,12 +180,17 @@ fn of_part(
 }
 
 /// Whether the tables give every new tensor the role that its part has, and the model the same facts.
-fn read_back_alike(tensors: &[NewTensor], parts: &[CanonicalPart], roles: &RoleMap) -> bool {
+fn read_back_alike(
+    tensors: &[NewTensor],
+    parts: &[CanonicalPart],
+    roles: &RoleMap,
+    config: Option<&Config>,
+) -> bool {
     let headers: Vec<Header<'_>> = tensors
         .iter()
         .map(|tensor| Header { name: &tensor.name, shape: &tensor.shape, dtype: tensor.dtype })
         .collect();
-    let read = roles::assign_headers(&headers, None);
+    let read = roles::assign_headers(&headers, config);
     let same_role = |(part, (assignment, _)): (&CanonicalPart, &(roles::Assignment, roles::How))| {
         let Some(role) = part.role else { return true };
         match assignment {

@@ -182,7 +182,8 @@ impl Place<'_> {
 
     /// v rows, and o columns where the heads of both are known.
     fn value_channels(&self, graphs: (&Graph, &Graph), v: Part, o: Part) -> Option<Family> {
-        let head_rows = graphs.1.head_dim.filter(|rows| *rows > 1 && graphs.0.head_dim == Some(*rows))?;
+        let head_dim = |graph: &Graph| graph.head_dim_of(self.component);
+        let head_rows = head_dim(graphs.1).filter(|rows| *rows > 1 && head_dim(graphs.0) == Some(*rows))?;
         let v_pair = *self.parts.get(&v)?;
         let n_channels = self.pair(v_pair).2.stored.view.n_rows;
         if !n_channels.is_multiple_of(head_rows) {
@@ -231,10 +232,12 @@ fn tensor_rows(left: &CanonicalModel, right: &CanonicalModel, alignment: &Alignm
     let is_matrix = |part: &CanonicalPart| {
         part.role.is_none_or(|role| role.part == Part::Other) && part.n_dimensions >= 2
     };
-    let read_by_another = |model: &CanonicalModel, idx: usize| {
-        let n_outputs = model.parts[idx].stored.view.n_rows;
-        let others = model.parts.iter().enumerate().filter(|(other, part)| *other != idx && is_matrix(part));
-        others.into_iter().any(|(_, part)| part.stored.view.n_cols % n_outputs == 0)
+    let readers_in = |model: &CanonicalModel| readers(model.parts.iter().filter(|part| is_matrix(part)));
+    let readers = (readers_in(left), readers_in(right));
+    let read_by_another = |readers: &BTreeMap<u64, usize>, part: &CanonicalPart| {
+        let view = &part.stored.view;
+        let own = |width: u64| usize::from(width == view.n_cols && is_matrix(part));
+        readers.iter().any(|(width, n_readers)| width % view.n_rows == 0 && *n_readers > own(*width))
     };
     let hidden_of = |model: &CanonicalModel| hidden_widths(model.parts.iter().filter(|part| is_matrix(part)));
     let hidden = (hidden_of(left), hidden_of(right));
@@ -247,8 +250,8 @@ fn tensor_rows(left: &CanonicalModel, right: &CanonicalModel, alignment: &Alignm
             is_matrix(part)
                 && part.stored.view.n_cols >= 4
                 && part.stored.view.n_rows >= MIN_UNITS
-                && read_by_another(left, pair.left)
-                && read_by_another(right, pair.right)
+                && read_by_another(&readers.0, &left.parts[pair.left])
+                && read_by_another(&readers.1, part)
                 && hidden.0.contains(&left.parts[pair.left].stored.view.n_rows)
                 && hidden.1.contains(&part.stored.view.n_rows)
         })
@@ -263,6 +266,15 @@ fn tensor_rows(left: &CanonicalModel, right: &CanonicalModel, alignment: &Alignm
             members: vec![Member { pair: pair_idx, axis: Axis::Rows, blocks_per_group: 1 }],
         })
         .collect()
+}
+
+/// How many of these matrices read each width: a model has few widths, whatever the number of its tensors.
+fn readers<'a>(matrices: impl Iterator<Item = &'a CanonicalPart>) -> BTreeMap<u64, usize> {
+    let mut readers = BTreeMap::new();
+    for part in matrices {
+        *readers.entry(part.stored.view.n_cols).or_default() += 1;
+    }
+    readers
 }
 
 /// Widths inside a model, given its matrices: some tensor makes them of another width, and some tensor makes another width of them. What

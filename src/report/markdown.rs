@@ -15,6 +15,7 @@ use super::wire::Failure;
 use super::{rates, words};
 use crate::bench::{BenchReport, Outcome};
 use crate::compare::{Comparison, ModelFacts};
+use crate::wording::counted;
 
 /// Rows of a folded table before the rest is only counted; a job summary holds one megabyte.
 const MOST_ROWS: usize = 400;
@@ -181,7 +182,13 @@ fn folded(text: &mut String, title: &str, head: &str, rows: Vec<String>) {
         push(text, row);
     }
     if rows.len() > MOST_ROWS {
-        push(text, &format!("\n{} more rows are in the JSON report.", rows.len() - MOST_ROWS));
+        push(
+            text,
+            &format!(
+                "\n{} in the JSON report.",
+                counted(rows.len() - MOST_ROWS, "more row is", "more rows are")
+            ),
+        );
     }
     push(text, "\n</details>\n");
 }

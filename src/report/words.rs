@@ -2,6 +2,7 @@
 
 use crate::attacks::{Kind, Outcome};
 use crate::compare::{ArchitectureVerdict, Depth, Direction, Side, WeightsVerdict, Why};
+use crate::wording::counted;
 
 /// What is tested, in one sentence; printed in every report.
 pub const QUESTION: &str = "are the two models' weights statistically independent, given architecture, tokenizer, data \
@@ -138,9 +139,9 @@ pub const WHYS: [Why; 4] = [Why::Skipped, Why::Unpaired, Why::SampledOut, Why::F
 pub fn support_sentence(support: &crate::compare::Support) -> String {
     let provisional = if support.is_provisional { "provisional: " } else { "" };
     format!(
-        "{provisional}{} of {} independent families were accused, so at most {:.1} % of others (95 %)",
+        "{provisional}{} of {} accused, so at most {:.1} % of others (95 %)",
         support.n_wrong,
-        support.n_families,
+        counted(support.n_families, "independent family was", "independent families were"),
         100.0 * support.bound
     )
 }

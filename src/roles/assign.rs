@@ -1,19 +1,25 @@
 //! Gives every tensor of a model its role, tower by tower.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::choose::{Member, family_of};
+use super::choose::{Member, family_of, hit_in_tower};
+use super::family::{Cut, Family};
 use super::plan::Plan;
 use super::tables::{GGUF, PROJECTOR};
-use super::{Assignment, Component, Graph, Header, How, Part, Role, RoleMap, fixed, guess, stored, tower};
-use crate::checkpoint::Config;
+use super::{
+    Assignment, Component, Expert, Graph, Header, How, Part, Role, RoleMap, fixed, guess, stored, tower,
+};
+use crate::checkpoint::{Config, Heads};
 
-/// Roles of all tensors.
-pub(super) fn roles(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap {
+/// The tensors of every tower, in the order of [`tower::TOWERS`].
+type Towers<'a> = [Vec<Member<'a>>; tower::TOWERS.len()];
+
+/// What is known without a family, and the tensors of every tower that are left.
+fn sorted<'a>(headers: &[Header<'a>]) -> (Vec<Option<(Assignment, How)>>, Towers<'a>) {
     let scaled = scaled_weights(headers);
     let mut assignments: Vec<Option<(Assignment, How)>> = Vec::with_capacity(headers.len());
-    let mut towers: [Vec<Member<'_>>; tower::TOWERS.len()] = Default::default();
+    let mut towers: Towers<'a> = Default::default();
     for (idx, header) in headers.iter().enumerate() {
         let known = fixed::assignment(header).or_else(|| {
             scaled
@@ -29,25 +35,86 @@ pub(super) fn roles(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap 
         }
         assignments.push(known.map(|assignment| (assignment, How::Table)));
     }
+    (assignments, towers)
+}
 
+/// A tower that a family's table fits, and what the config says of it.
+struct Known<'a> {
+    tower: Component,
+    members: &'a [Member<'a>],
+    family: &'static Family,
+    config: Option<Config>,
+    is_main: bool,
+}
+
+/// The towers that some table fits, the main one first if it is among them.
+fn known_towers<'a>(
+    towers: &'a Towers<'_>,
+    headers: &[Header<'_>],
+    config: Option<&Config>,
+) -> Vec<Known<'a>> {
+    let main = towers.iter().position(|members| !members.is_empty());
+    let known = |(slot, (members, tower)): (usize, (&'a Vec<Member<'_>>, Component))| {
+        let is_main = main == Some(slot);
+        let config = config.and_then(|config| config_of(tower, is_main, config));
+        let family = match tower {
+            Component::Projector => Some(&PROJECTOR),
+            _ => family_of(members, headers, config.as_ref()),
+        }?;
+        Some(Known { tower, members, family, config, is_main })
+    };
+    towers.iter().zip(tower::TOWERS).enumerate().filter_map(known).collect()
+}
+
+/// Tensors of a model that do the job of others which it does not have, by names of the same family: `None` where the table does not
+/// know the name, or the model keeps that job inside a fused tensor.
+pub(super) fn counterparts(
+    names: &[&str],
+    headers: &[Header<'_>],
+    config: Option<&Config>,
+) -> Vec<Option<usize>> {
+    let map = roles(headers, config);
+    let whole = headers.iter().zip(&map.assignments).enumerate().filter_map(|(idx, (header, (found, _)))| {
+        let Assignment::Views(views) = found else { return None };
+        let [(role, view)] = &views[..] else { return None };
+        (view.n_elements() == header.shape.iter().product::<u64>()).then_some((*role, idx))
+    });
+    let whole: HashMap<Role, usize> = whole.collect();
+    let (_, towers) = sorted(headers);
+    let known = known_towers(&towers, headers, config);
+    let counterpart = |name: &&str| {
+        let (tower, inner) = tower::of(name);
+        let known = known.iter().find(|known| known.tower == tower)?;
+        let hit = hit_in_tower(known.family, &inner, tower)?;
+        let (part, expert) = match hit.cut {
+            Cut::Is(part) | Cut::Conv1d(part) => (part, hit.expert.map_or(Expert::None, Expert::Routed)),
+            Cut::Shared(part) => (part, Expert::Shared(0)),
+            _ => return None,
+        };
+        let role = Role { component: hit.component, layer: hit.layer, expert, part, is_bias: hit.is_bias };
+        whole.get(&role).copied()
+    };
+    names.iter().map(counterpart).collect()
+}
+
+/// Roles of all tensors.
+pub(super) fn roles(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap {
+    let (mut assignments, towers) = sorted(headers);
     let mut family_label = None;
     let mut graph = Graph::default();
     let mut taken = HashSet::new();
-    let main = towers.iter().position(|members| !members.is_empty());
-    for (slot, (members, tower)) in towers.iter().zip(tower::TOWERS).enumerate() {
-        let is_main = main == Some(slot);
-        let tower_config = config.filter(|_| is_main);
-        let family = match tower {
-            Component::Projector => Some(&PROJECTOR),
-            _ => family_of(members, headers, tower_config),
-        };
-        let Some(family) = family else { continue };
+    for Known { tower, members, family, config: tower_config, is_main } in
+        known_towers(&towers, headers, config)
+    {
+        let tower_config = tower_config.as_ref();
         if is_main && tower != Component::Projector {
             family_label = Some(family.label);
         }
         let mut plan = Plan::new(family, members, headers, tower_config, tower);
         if is_main {
-            graph = plan.graph(config);
+            graph = plan.graph(tower_config);
+        } else {
+            graph.tower_head_dims.insert(tower, plan.graph(tower_config).head_dim);
         }
         plan.assign(members, headers, &mut assignments, &mut taken);
         if is_main {
@@ -70,6 +137,24 @@ pub(super) fn roles(headers: &[Header<'_>], config: Option<&Config>) -> RoleMap 
         (label, _) => label.unwrap_or("unknown").to_owned(),
     };
     RoleMap { family, assignments, graph }
+}
+
+/// What the config says of one tower: of the main one everything, of others their heads, since their widths go by too many names. None
+/// where it says nothing.
+fn config_of(tower: Component, is_main: bool, config: &Config) -> Option<Config> {
+    let own = match tower {
+        Component::Vision => config.vision_heads,
+        Component::Audio => config.audio_heads,
+        _ => Heads::default(),
+    };
+    let Heads { n_heads, n_kv_heads, head_dim } = own;
+    let of_own = |rest: Config| Config { n_heads, n_kv_heads, head_dim, ..rest };
+    match (own == Heads::default(), is_main) {
+        (true, true) => Some(config.clone()),
+        (true, false) => None,
+        (false, true) => Some(of_own(config.clone())),
+        (false, false) => Some(of_own(Config::default())),
+    }
 }
 
 /// Heads as the shapes have them, where the rows of one are known: configs are copied between models, shapes are not.

@@ -101,8 +101,18 @@ fn passes(gate: Gate, hits: &[(&Member<'_>, Hit)], headers: &[Header<'_>]) -> bo
     }
 }
 
+/// The same for a name in a tower, whose family may be one that also stands alone: BERT's names inside a vision tower.
+pub(super) fn hit_in_tower(family: &Family, name: &str, tower: Component) -> Option<Hit> {
+    let mut hit = hit(family, name)?;
+    let is_own = tower != Component::Text;
+    if is_own && matches!(hit.component, Component::Text | Component::Encoder) {
+        hit.component = tower;
+    }
+    Some(hit)
+}
+
 /// The first line of the family that fits the name.
-pub(super) fn hit(family: &Family, name: &str) -> Option<Hit> {
+fn hit(family: &Family, name: &str) -> Option<Hit> {
     find(family, name).map(|(_, hit)| hit)
 }
 

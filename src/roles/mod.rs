@@ -12,6 +12,8 @@ mod stored;
 mod tables;
 mod tower;
 
+use std::collections::BTreeMap;
+
 use crate::checkpoint::{Checkpoint, Config};
 use crate::tensor::{Dtype, View};
 
@@ -164,6 +166,8 @@ pub struct Graph {
     pub n_kv_heads: Option<u64>,
     /// Rows of one head.
     pub head_dim: Option<u64>,
+    /// Rows of one head in towers beside the main one, where known.
+    pub tower_head_dims: BTreeMap<Component, Option<u64>>,
     /// Norms multiply by 1 + γ.
     pub norm_adds_one: bool,
     /// Heads are not exchangeable.
@@ -174,6 +178,14 @@ pub struct Graph {
     pub has_glu: bool,
     /// Only the input embedding is stored, and the head is a view of it.
     pub tied_embeddings: bool,
+}
+
+impl Graph {
+    /// Rows of one head in this component: a tower has heads of its own, stacks of one tower share theirs.
+    #[must_use]
+    pub fn head_dim_of(&self, component: Component) -> Option<u64> {
+        self.tower_head_dims.get(&component).copied().unwrap_or(self.head_dim)
+    }
 }
 
 /// Roles of all tensors of a model.
@@ -212,6 +224,13 @@ pub fn headers(checkpoint: &Checkpoint) -> Vec<Header<'_>> {
 #[must_use]
 pub fn assign(checkpoint: &Checkpoint) -> RoleMap {
     assign_headers(&headers(checkpoint), checkpoint.config.as_ref())
+}
+
+/// For names that a model does not have, the indices of its tensors that do the same job, by the names of its family: an adapter calls
+/// modules as they are called in memory, which may be otherwise than in the file.
+#[must_use]
+pub fn counterparts(names: &[&str], model: &Checkpoint) -> Vec<Option<usize>> {
+    assign::counterparts(names, &headers(model), model.config.as_ref())
 }
 
 /// Roles of tensors that are known by name, shape and type, in the same order.

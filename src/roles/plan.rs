@@ -1,8 +1,8 @@
 //! Applies a family's table to a tower: gathers what the cuts need, then cuts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::choose::{Hit, Member, hit};
+use super::choose::{Hit, Member, hit_in_tower};
 use super::cut::{self, Facts};
 use super::family::{Cut, Family, Rope};
 use super::{Assignment, Component, Expert, Graph, Header, How, Part, Role};
@@ -50,7 +50,7 @@ pub(super) struct Plan {
     family: &'static Family,
     hits: Vec<Option<Hit>>,
     model: Facts,
-    layers: HashMap<Place, Facts>,
+    layers: BTreeMap<Place, Facts>,
 }
 
 impl Plan {
@@ -62,16 +62,9 @@ impl Plan {
         config: Option<&Config>,
         tower: Component,
     ) -> Plan {
-        let mut hits: Vec<Option<Hit>> = members.iter().map(|member| hit(family, &member.name)).collect();
-        let is_own = tower != Component::Text;
-        for hit in hits.iter_mut().flatten() {
-            // a tower's family may be one that also stands alone: BERT's names inside a vision tower
-            if is_own && matches!(hit.component, Component::Text | Component::Encoder) {
-                hit.component = tower;
-            }
-        }
+        let hits = members.iter().map(|member| hit_in_tower(family, &member.name, tower)).collect();
         let mut plan =
-            Plan { rope: family.rope, family, hits, model: Facts::default(), layers: HashMap::new() };
+            Plan { rope: family.rope, family, hits, model: Facts::default(), layers: BTreeMap::new() };
         plan.mark_prediction_layers(members);
         plan.model.is_exchanged = plan.lies_exchanged(members, headers, config);
         plan.gather(members, headers, config);
@@ -182,6 +175,7 @@ impl Plan {
             n_heads: config.n_heads,
             n_kv_heads: config.n_kv_heads.or(config.n_heads),
             head_dim: self.model.head_dim.or_else(from_width),
+            tower_head_dims: BTreeMap::new(),
             norm_adds_one: self.family.norm_adds_one,
             alibi: self.family.alibi || config.alibi,
             sinusoidal_positions: self.family.sinusoidal_positions,

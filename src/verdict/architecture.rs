@@ -9,7 +9,8 @@ mod shapes;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::Config;
-use crate::roles::{Assignment, Component, Expert, Header, Part, Role, RoleMap};
+use crate::roles::{Assignment, Component, Expert, Graph, Header, Part, Role, RoleMap};
+use crate::wording::counted;
 
 /// Verdict of the architecture axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +116,7 @@ struct Network {
     /// Layers of each tower.
     layers: BTreeMap<Component, BTreeSet<u32>>,
     n_experts: usize,
-    head_dim: Option<u64>,
+    graph: Graph,
 }
 
 impl Network {
@@ -124,7 +125,7 @@ impl Network {
             shapes: BTreeMap::new(),
             layers: BTreeMap::new(),
             n_experts: 0,
-            head_dim: model.roles.graph.head_dim,
+            graph: model.roles.graph.clone(),
         };
         let mut experts = BTreeSet::new();
         for (assignment, _) in &model.roles.assignments {
@@ -200,7 +201,7 @@ fn graph_differences(
     }
     let experts = |network: &Network| match network.n_experts {
         0 => "dense".to_owned(),
-        n => format!("mixture of {n} experts"),
+        n => format!("mixture of {}", counted(n, "expert", "experts")),
     };
     let is_mixture_in_one = (of_left.n_experts == 0) != (of_right.n_experts == 0);
     if is_mixture_in_one {
@@ -262,10 +263,11 @@ fn size_differences(left: &Network, right: &Network) -> Vec<String> {
     }
     for (kind, of_left) in &left.shapes {
         let Some(of_right) = right.shapes.get(kind) else { continue };
+        let head_dims = (left.graph.head_dim_of(kind.0), right.graph.head_dim_of(kind.0));
         for ((layer, a), b) in
             of_left.iter().filter_map(|(layer, a)| Some(((layer, a), of_right.get(layer)?)))
         {
-            for (name, a, b) in size_names(kind, *a, *b, (left.head_dim, right.head_dim)) {
+            for (name, a, b) in size_names(kind, *a, *b, head_dims) {
                 let sentence = format!("{}{name}: {a} and {b}", tower_name(kind.0));
                 // pruned models differ layer by layer: one sentence for the first layer of each size
                 if a != b && !says.contains(&sentence) && (layer.is_none() || !says_about(&says, &name)) {

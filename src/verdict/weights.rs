@@ -11,6 +11,7 @@ use crate::measure::agreement::Agreement;
 use crate::measure::common_slope::CommonSlope;
 use crate::measure::constants::TrainedConstants;
 use crate::measure::lattice::GridFit;
+use crate::wording::counted;
 
 /// Verdict of the weights axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -370,8 +371,9 @@ fn silent(facts: &Facts<'_>) -> Decision {
         (WeightsVerdict::Inconclusive, why.to_owned())
     } else if let Some(chain) = facts.unit_chain.filter(|chain| chain.n_found > 0) {
         let why = format!(
-            "of {} tensors that another order of units reached, the units of {} were found: too little to decide",
-            chain.n_reached, chain.n_found
+            "of {} that another order of units reached, the units of {} were found: too little to decide",
+            counted(chain.n_reached, "tensor", "tensors"),
+            chain.n_found
         );
         (WeightsVerdict::Inconclusive, why)
     } else if let Some(nearness) = facts.token_span.filter(|nearness| *nearness >= SHARED_SPAN) {
@@ -383,9 +385,10 @@ fn silent(facts: &Facts<'_>) -> Decision {
     } else if facts.trace.n_tests == 0 && answers_would_show(facts.probes) {
         let n_units: usize = facts.probes.iter().map(|(_, _, found)| found.n_units).sum();
         let why = format!(
-            "no units could be tested in place, as of models of different widths; of {n_units} MLP units in {} layers, no more answer \
+            "no units could be tested in place, as of models of different widths; of {} in {}, no more answer \
              the shared tokens alike than of independent models",
-            facts.probes.len()
+            counted(n_units, "MLP unit", "MLP units"),
+            counted(facts.probes.len(), "layer", "layers")
         );
         (WeightsVerdict::NoEvidence, why)
     } else if facts.trace.n_tests == 0 {
@@ -422,9 +425,10 @@ fn some_reject(facts: &Facts<'_>) -> Option<String> {
     let n_rejecting = facts.families.iter().filter(|family| family.trace.ln_p <= level).count();
     (n_rejecting > 0).then(|| {
         format!(
-            "of {} tests {n_rejecting} find units that resemble each other, the others do not: parts may be shared, or the rows of a tensor \
+            "of {} {} units that resemble each other, the others do not: parts may be shared, or the rows of a tensor \
              have a meaning of their own, and less than a quarter of a graph that is not known decides nothing",
-            facts.trace.n_tests
+            counted(facts.trace.n_tests, "test", "tests"),
+            counted(n_rejecting, "finds", "find")
         )
     })
 }
@@ -530,9 +534,10 @@ fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
     let are_alike = |constants: &TrainedConstants| constants.are_alike(facts.is_unknown_graph);
     if let Some(constants) = constants.filter(|constants| far.is_none() && are_alike(constants)) {
         let says = format!(
-            "gains and biases, which start as constants, moved alike (median centred cosine {:.2} over {} vectors): training is \
+            "gains and biases, which start as constants, moved alike (median centred cosine {:.2} over {}): training is \
              shared, not only an initialisation",
-            constants.median_cosine, constants.n_vectors
+            constants.median_cosine,
+            counted(constants.n_vectors, "vector", "vectors")
         );
         return (true, says, Some("trained-constants"));
     }
@@ -562,9 +567,10 @@ fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
         }
         (None, Some(constants)) => {
             let says = format!(
-                "gains and biases, which start as constants, are not as alike as the matrices (median centred cosine {:.2} over {} \
-                 vectors): a shared initialisation{or_a_merge} explains the matrices; descent not excluded",
-                constants.median_cosine, constants.n_vectors
+                "gains and biases, which start as constants, are not as alike as the matrices (median centred cosine {:.2} over {}): \
+                 a shared initialisation{or_a_merge} explains the matrices; descent not excluded",
+                constants.median_cosine,
+                counted(constants.n_vectors, "vector", "vectors")
             );
             (false, says, Some("trained-constants"))
         }

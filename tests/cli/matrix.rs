@@ -1,7 +1,7 @@
 //! `cognate matrix` as a process.
 
-use super::tiny_models::folder;
-use super::{code, cognate, schemas, stdout};
+use super::tiny_models::{Fixture, folder};
+use super::{code, cognate, schemas, stderr, stdout};
 
 #[test]
 fn every_pair_of_a_folder_in_four_forms() {
@@ -45,5 +45,43 @@ fn a_broken_model_costs_its_own_pairs_alone() {
         (&["matrix", "a", "b", "-o", "a/x.csv"], 2),
     ] {
         assert_eq!(code(&cognate(path, arguments)), wanted, "{arguments:?}");
+    }
+}
+
+#[test]
+fn loose_files_of_a_folder_are_models_unless_the_folder_is_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    for (name, seed) in [("a.safetensors", 1), ("b.safetensors", 2)] {
+        Fixture::trained(seed).write(&path.join(name));
+    }
+    std::fs::create_dir(path.join("copy")).expect("made");
+    Fixture::trained(1).write(&path.join("copy/model.safetensors"));
+    std::fs::write(path.join("optimizer.pt"), "no model").expect("written");
+    std::fs::write(path.join("notes.txt"), "no model").expect("written");
+    let models = |place: &str| -> serde_json::Value {
+        let output = cognate(path, &["matrix", place, "--format", "json"]);
+        assert_eq!(code(&output), 0, "{output:?}");
+        serde_json::from_str::<serde_json::Value>(&stdout(&output)).expect("JSON")["models"].clone()
+    };
+    assert_eq!(models("."), serde_json::json!(["./a.safetensors", "./b.safetensors", "./copy"]));
+    // a folder with a config is a model: what lies below it counts alone
+    std::fs::create_dir(path.join("other")).expect("made");
+    Fixture::trained(3).write(&path.join("other/model.safetensors"));
+    std::fs::write(path.join("config.json"), "{}").expect("written");
+    assert_eq!(models("."), serde_json::json!(["./copy", "./other"]));
+}
+
+#[test]
+fn a_pair_that_cannot_be_compared_is_one_line_on_stderr() {
+    let folder = folder();
+    let path = folder.path();
+    std::fs::write(path.join("broken.safetensors"), b"\x08\0\0\0\0\0\0\0{}").expect("written");
+    let output = cognate(path, &["matrix", "a", "copy", "broken.safetensors"]);
+    assert_eq!(code(&output), 3);
+    let told = stderr(&output);
+    assert_eq!(told.lines().count(), 2, "{told}");
+    for (line, pair) in told.lines().zip(["a ~ broken.safetensors: ", "copy ~ broken.safetensors: "]) {
+        assert!(line.starts_with("error[") && line.contains("broken.safetensors: "), "{line} of {pair}");
     }
 }

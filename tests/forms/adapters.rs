@@ -1,5 +1,6 @@
 //! Adapters against what PEFT merges (scripts/reference_values_adapters.py).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use cognate::checkpoint::{self, Checkpoint, Limits};
@@ -7,7 +8,7 @@ use cognate::compare::{self, Comparison, Effort, Options, WeightsVerdict};
 use cognate::cpu::Cpu;
 use cognate::kernels::Backend;
 
-use crate::{index, open, reference, values};
+use crate::{index, open, packers, reference, values};
 
 const ADAPTERS: [(&str, &str); 7] = [
     ("lora", "llama-base"),
@@ -21,8 +22,13 @@ const ADAPTERS: [(&str, &str); 7] = [
 
 fn over(adapter: &Path, base: Option<&Path>) -> Checkpoint {
     let base = base.map(Path::to_string_lossy);
-    checkpoint::open_over(&adapter.to_string_lossy(), base.as_deref(), &Limits::default())
-        .expect("an adapter")
+    checkpoint::open_over(
+        &adapter.to_string_lossy(),
+        base.as_deref(),
+        &Limits::default(),
+        cognate::roles::counterparts,
+    )
+    .expect("an adapter")
 }
 
 fn compared(left: &Checkpoint, right: &Checkpoint) -> Comparison {
@@ -105,4 +111,128 @@ fn without_a_base_the_changes_are_compared_and_nothing_is_concluded() {
     let options = Options { effort: Effort::Standard, seed: 0, prior: 0.5, only: None, digest: false };
     let failed = compare::compare(&Backend::Cpu(Cpu::detect()), &alone, &base, &options, &|_| ());
     assert!(failed.expect_err("changes are no weights").to_string().contains("--base"));
+}
+
+/// The changed matrices of an adapted model as a tool would merge them: formed in f64, rounded once.
+fn merged(base: &Checkpoint, adapted: &Checkpoint, factors: &Checkpoint, scale: f64) -> Vec<u8> {
+    let tensors = adapted.tensors.iter().enumerate().map(|(idx, tensor)| {
+        let mut sum: Vec<f32> = values(adapted, idx);
+        if tensor.encoding.is_some() {
+            let of = |part: &str| {
+                let stem = tensor.name.strip_suffix(".weight").expect("a matrix");
+                let name = format!("base_model.model.{stem}.lora_{part}.weight");
+                values(factors, index(factors, &name))
+            };
+            let (a, b, under) = (of("A"), of("B"), values(base, index(base, &tensor.name)));
+            let (n_outs, n_ins) = (tensor.shape[0] as usize, tensor.shape[1] as usize);
+            let rank = a.len() / n_ins;
+            for (at, value) in sum.iter_mut().enumerate() {
+                let (row, col) = (at / n_ins, at % n_ins);
+                let change = |k: usize| f64::from(b[row * rank + k]) * f64::from(a[k * n_ins + col]);
+                let change: f64 = (0..rank).map(change).sum();
+                *value = (f64::from(under[at]) + scale * change) as f32;
+            }
+            assert_eq!(sum.len(), n_outs * n_ins);
+        }
+        let bytes: Vec<u8> = sum.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let shape = tensor.shape.iter().map(|dim| *dim as usize).collect();
+        (tensor.name.clone(), ("F32", shape, bytes))
+    });
+    packers::file(&tensors.collect())
+}
+
+#[test]
+fn an_adapter_over_its_base_is_no_cast_of_the_merged_model() {
+    let zoo = Path::new(env!("CARGO_MANIFEST_DIR")).join("zoo/base");
+    let folder = crate::hostile::Folder::new();
+    let adapter = crate::hostile_adapters::zoo_adapter(&folder, 8, 0.02);
+    let (base, adapted, factors) = (open(&zoo), over(&adapter, Some(&zoo)), over(&adapter, None));
+    let stored = open(&folder.at("adapter_model.safetensors"));
+    assert_eq!(factors.tensors.len(), 4);
+    let out = crate::hostile::Folder::new();
+    out.write("model.safetensors", merged(&base, &adapted, &stored, 1.0));
+    let found = compared(&adapted, &open(out.path()));
+    let weights = &found.weights;
+    assert_eq!(weights.verdict, Some(WeightsVerdict::Derived), "{:?}", weights.reasons);
+    let kinds: Vec<&str> = weights.relations.iter().map(|relation| relation.kind.as_str()).collect();
+    assert_eq!(kinds, ["lora"], "{:?}", weights.relations);
+    let says = "the matrices that changed differ by no more than the rounding of F32";
+    assert!(weights.reasons.iter().any(|reason| reason.contains(says)), "{:?}", weights.reasons);
+}
+
+#[test]
+fn an_adapter_finds_the_matrices_of_its_base_under_other_names_of_the_family() {
+    let (layers, hidden, width) = (2, 32, 48);
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut drawn = |shape: &[usize]| -> packers::Stored {
+        let bytes = (0..shape.iter().product::<usize>()).flat_map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (f32::from(u16::try_from(state >> 48).expect("16 bits")) / 65536.0 - 0.5).to_le_bytes()
+        });
+        ("F32", shape.to_vec(), bytes.collect())
+    };
+    let mut base = BTreeMap::new();
+    for (name, shape) in [
+        ("vit.embeddings.cls_token", &[1, 1, hidden][..]),
+        ("vit.embeddings.position_embeddings", &[1, 17, hidden]),
+        ("vit.embeddings.patch_embeddings.projection.weight", &[hidden, 3, 4, 4]),
+        ("vit.layernorm.weight", &[hidden]),
+    ] {
+        base.insert(name.to_owned(), drawn(shape));
+    }
+    let mut factors = BTreeMap::new();
+    for layer in 0..layers {
+        for (part, shape) in [
+            ("attention.attention.query", [hidden, hidden]),
+            ("attention.attention.key", [hidden, hidden]),
+            ("attention.attention.value", [hidden, hidden]),
+            ("attention.output.dense", [hidden, hidden]),
+            ("intermediate.dense", [width, hidden]),
+            ("output.dense", [hidden, width]),
+        ] {
+            base.insert(format!("vit.encoder.layer.{layer}.{part}.weight"), drawn(&shape));
+        }
+        // as transformers 5 calls them in memory, whatever it writes
+        for (part, n_outs, n_ins) in [("attention.q_proj", hidden, hidden), ("mlp.fc2", hidden, width)] {
+            let stem = format!("base_model.model.vit.layers.{layer}.{part}");
+            factors.insert(format!("{stem}.lora_A.weight"), drawn(&[4, n_ins]));
+            factors.insert(format!("{stem}.lora_B.weight"), drawn(&[n_outs, 4]));
+        }
+    }
+    let (base_folder, folder) = (crate::hostile::Folder::new(), crate::hostile::Folder::new());
+    base_folder.write("model.safetensors", packers::file(&base));
+    folder.write("adapter_model.safetensors", packers::file(&factors));
+    folder.write("adapter_config.json", r#"{"peft_type":"LORA","r":4,"lora_alpha":4}"#);
+    let adapted = over(folder.path(), Some(base_folder.path()));
+    let changed: Vec<&str> = adapted
+        .tensors
+        .iter()
+        .filter(|tensor| tensor.encoding.is_some())
+        .map(|tensor| tensor.name.as_str())
+        .collect();
+    assert_eq!(
+        changed,
+        [
+            "vit.encoder.layer.0.attention.attention.query.weight",
+            "vit.encoder.layer.0.output.dense.weight",
+            "vit.encoder.layer.1.attention.attention.query.weight",
+            "vit.encoder.layer.1.output.dense.weight",
+        ]
+    );
+    // a module that no name of the family means is still refused
+    let strange = crate::hostile::Folder::new();
+    let renamed = factors.iter().map(|(name, stored)| (name.replace("q_proj", "r_proj"), stored.clone()));
+    strange.write("adapter_model.safetensors", packers::file(&renamed.collect()));
+    strange.write("adapter_config.json", r#"{"peft_type":"LORA","r":4,"lora_alpha":4}"#);
+    let base = base_folder.path().to_string_lossy().into_owned();
+    let error = checkpoint::open_over(
+        &strange.path().to_string_lossy(),
+        Some(&base),
+        &Limits::default(),
+        cognate::roles::counterparts,
+    )
+    .expect_err("no such module");
+    assert_eq!(error.fault().rule, "AD-MODULE");
 }

@@ -1,11 +1,15 @@
 //! `convert-weights`: what it writes is the model, and nothing is left behind when it fails.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use cognate::checkpoint::{self, Limits};
+use cognate::tensor::Dtype;
 
+use crate::fixtures::{Fixture, fixtures};
 use crate::hostile::Folder;
+use crate::packers;
 use crate::{open, reference, values};
 
 fn cognate(words: &[&str]) -> Output {
@@ -86,8 +90,13 @@ fn an_adapter_is_written_merged() {
     let out = folder.at("merged.safetensors");
     let ended = convert(&adapter, &out, &["--base", base.to_str().expect("UTF-8")]);
     assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
-    let adapted = checkpoint::open_over(&adapter.to_string_lossy(), base.to_str(), &Limits::default())
-        .expect("an adapter");
+    let adapted = checkpoint::open_over(
+        &adapter.to_string_lossy(),
+        base.to_str(),
+        &Limits::default(),
+        cognate::roles::counterparts,
+    )
+    .expect("an adapter");
     let after = open(&out);
     for (idx, tensor) in adapted.tensors.iter().enumerate() {
         assert_eq!(
@@ -138,4 +147,56 @@ fn a_failure_leaves_nothing_behind() {
         .filter(|name| name.to_string_lossy().ends_with(".tmp"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// A folder with a model of random weights in the names and shapes of a family, and the config that the family has.
+fn drawn(folder: &Folder, name: &str, fixture: &Fixture) -> PathBuf {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut value = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        f32::from(u16::try_from(state >> 48).expect("16 bits")) / 65536.0 - 0.5
+    };
+    let tensors: BTreeMap<String, packers::Stored> = fixture
+        .tensors
+        .iter()
+        .map(|(name, shape, dtype, _)| {
+            let n: u64 = shape.iter().product();
+            let bytes: Vec<u8> = match dtype {
+                Dtype::F32 => (0..n).flat_map(|_| value().to_le_bytes()).collect(),
+                other => vec![0; usize::try_from(n * other.size_bits() / 8).expect("small")],
+            };
+            let shape = shape.iter().map(|dim| usize::try_from(*dim).expect("small")).collect();
+            (name.clone(), (dtype.name(), shape, bytes))
+        })
+        .collect();
+    folder.write(&format!("{name}/model.safetensors"), packers::file(&tensors));
+    let config = &fixture.config;
+    let facts = serde_json::json!({
+        "model_type": config.model_type,
+        "hidden_size": config.hidden_size,
+        "num_attention_heads": config.n_heads,
+        "num_key_value_heads": config.n_kv_heads,
+        "head_dim": config.head_dim,
+        "rotary_dim": config.rotary_dim,
+    });
+    folder.write(&format!("{name}/config.json"), facts.to_string());
+    folder.at(name)
+}
+
+#[test]
+fn a_model_of_any_family_is_the_same_network_and_identical_after_it_was_written() {
+    let folder = Folder::new();
+    let mut wrong = Vec::new();
+    for (name, fixture) in fixtures() {
+        let (model, out) = (drawn(&folder, &name, &fixture), folder.at("out.safetensors"));
+        let ended = convert(&model, &out, &[]);
+        assert_eq!(ended.status.code(), Some(0), "{name}: {}", String::from_utf8_lossy(&ended.stderr));
+        let found = verdict(&model, &out);
+        if !matches!(found.as_str(), "same identical" | "same-renamed identical") {
+            wrong.push(format!("{name}: {found}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -50,7 +50,12 @@ fn refused(id: &str, config: &str, tensors: &[(&str, [usize; 2])], rule: &str, f
     folder.write("adapter_model.safetensors", packers::file(&tensors));
     folder.write("adapter_config.json", config);
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/adapters/llama-base");
-    let opened = checkpoint::open_over(&folder.path().to_string_lossy(), base.to_str(), &Limits::default());
+    let opened = checkpoint::open_over(
+        &folder.path().to_string_lossy(),
+        base.to_str(),
+        &Limits::default(),
+        cognate::roles::counterparts,
+    );
     let error = opened.expect_err(id);
     let (fault, lines) = (error.fault(), error.fault().to_lines());
     assert_eq!((error.exit_code(), fault.rule), (3, rule), "{id}\n{lines}");

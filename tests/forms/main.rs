@@ -4,6 +4,9 @@
 #[expect(dead_code, reason = "shared with other tests of hostile files")]
 mod hostile;
 
+#[path = "../common/names.rs"]
+mod fixtures;
+
 mod adapters;
 mod convert;
 mod hostile_adapters;

@@ -46,6 +46,11 @@ fn verdict(comparison: &Comparison) -> WeightsVerdict {
     comparison.weights.verdict.expect("no --only")
 }
 
+/// The drawn layout whose name begins so.
+fn layout(begin: &str) -> &'static drawn::Layout {
+    drawn::LAYOUTS.iter().find(|layout| layout.name.starts_with(begin)).expect("listed")
+}
+
 fn is_accusation(verdict: WeightsVerdict) -> bool {
     !matches!(verdict, WeightsVerdict::NoEvidence | WeightsVerdict::Inconclusive)
 }
@@ -440,8 +445,7 @@ fn with_prefix(model: &Model, prefix: &str) -> Model {
 
 #[test]
 fn a_net_without_known_names_is_found_inside_a_file_of_two() {
-    let layout =
-        drawn::LAYOUTS.iter().find(|layout| layout.name.starts_with("convolutions")).expect("listed");
+    let layout = layout("convolutions");
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, model: &Model| -> PathBuf {
         let path = folder.path().join(name);
@@ -478,8 +482,7 @@ fn with_channels(net: &Model, channels: &dyn Fn(usize) -> Vec<usize>) -> Model {
 
 #[test]
 fn channels_in_another_order_and_channels_that_were_cut_do_not_hide_a_net() {
-    let layout =
-        drawn::LAYOUTS.iter().find(|layout| layout.name.starts_with("convolutions")).expect("listed");
+    let layout = layout("convolutions");
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, model: &Model| -> PathBuf {
         let path = folder.path().join(name);
@@ -505,5 +508,79 @@ fn channels_in_another_order_and_channels_that_were_cut_do_not_hide_a_net() {
         assert!(related.weights.right_share > 0.9, "{what}: {}", related.weights.right_share);
         let independent = compared(&net, &write("other", &of(2)));
         assert!(!is_accusation(verdict(&independent)), "{what}: {:?}", independent.weights.reasons);
+    }
+}
+
+#[test]
+fn each_tower_is_tested_with_heads_of_its_own_size() {
+    let folder = tempfile::tempdir().unwrap();
+    // heads of 16 rows in the text tower, of 10 in the vision tower: 40 is no multiple of 16
+    let towers = [("text_model", 64, 2), ("vision_model", 40, 3)];
+    let config = r#"{"model_type": "clip",
+        "text_config": {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 96},
+        "vision_config": {"hidden_size": 40, "num_attention_heads": 4, "num_hidden_layers": 3, "intermediate_size": 80}}"#;
+    let clip = |seed: u64| -> PathBuf {
+        let mut rng = Rng::new(&[seed]);
+        let mut tensors = std::collections::BTreeMap::new();
+        let mut add = |name: String, shape: &[usize]| {
+            let n = shape.iter().product();
+            let values: Vec<f32> = (0..n).map(|_| rng.normal() as f32).collect();
+            tensors.insert(name, stored::Stored::of_f32(shape, &values));
+        };
+        for (tower, hidden, n_layers) in towers {
+            for layer in 0..n_layers {
+                let stem = format!("{tower}.encoder.layers.{layer}");
+                for part in ["q_proj", "k_proj", "v_proj", "out_proj"] {
+                    add(format!("{stem}.self_attn.{part}.weight"), &[hidden, hidden]);
+                }
+                add(format!("{stem}.mlp.fc1.weight"), &[2 * hidden, hidden]);
+                add(format!("{stem}.mlp.fc2.weight"), &[hidden, 2 * hidden]);
+                add(format!("{stem}.layer_norm1.weight"), &[hidden]);
+                add(format!("{stem}.layer_norm2.weight"), &[hidden]);
+            }
+        }
+        add("text_model.embeddings.token_embedding.weight".to_owned(), &[200, 64]);
+        add("vision_model.embeddings.patch_embedding.weight".to_owned(), &[40, 3, 4, 4]);
+        let path = folder.path().join(seed.to_string());
+        Model { tensors, config: Some(config.to_owned()) }.write(&path);
+        path
+    };
+    let found = compared(&clip(1), &clip(2));
+    let n_tested = found.measures.traces.iter().filter(|(kind, _)| kind == "value channels").count();
+    assert_eq!(n_tested, 5, "{:?}", found.measures.traces);
+    assert!(!is_accusation(verdict(&found)), "{:?}", found.weights.reasons);
+}
+
+#[test]
+fn beyond_the_bound_of_pairs_by_values_order_pairs() {
+    let folder = tempfile::tempdir().unwrap();
+    // 3,000 × 3,000 vectors of one shape are more than 2^20 pairs, and two vectors of 2^20 + 1 elements are longer than any that is held
+    // against others; the matrices are few enough
+    let model = |name: &str, n_vectors: usize, length: usize, order: &dyn Fn(usize) -> usize| -> PathBuf {
+        let mut tensors = std::collections::BTreeMap::new();
+        let mut add = |name: String, shape: &[usize], label: u64| {
+            let mut rng = Rng::new(&[label, shape[0] as u64]);
+            let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.normal() as f32).collect();
+            tensors.insert(name, stored::Stored::of_f32(shape, &values));
+        };
+        for at in 0..n_vectors {
+            add(format!("{name}{at:04}"), &[length], order(at) as u64);
+        }
+        for at in 0..4 {
+            add(format!("{name}m{at}"), &[32, 24], at);
+        }
+        let path = folder.path().join(format!("{name}{n_vectors}"));
+        Model { tensors, config: None }.write(&path);
+        path
+    };
+    let reversed = |n: usize| move |at: usize| n - 1 - at;
+    for (n_vectors, length, is_by_values) in [(40, 16, true), (3000, 16, false), (2, (1 << 20) + 1, false)] {
+        let left = model("a", n_vectors, length, &|at| at);
+        let right = model("b", n_vectors, length, &reversed(n_vectors));
+        let found = compared(&left, &right);
+        // in reversed order each vector meets itself by its values alone
+        let is_found = verdict(&found) == WeightsVerdict::Identical;
+        assert_eq!(is_found, is_by_values, "{n_vectors} of {length}: {:?}", found.weights.reasons);
+        assert!(found.not_tested.iter().all(|tensor| tensor.why != Why::Unpaired), "{n_vectors}");
     }
 }

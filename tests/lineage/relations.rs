@@ -11,7 +11,7 @@ use cognate::kernels::Backend;
 use cognate::numerics::Rng;
 
 use crate::stored::{Model, Stored};
-use crate::{compared, options, verdict, zoo};
+use crate::{compared, drawn, options, verdict, zoo};
 
 /// A folder for the models of one test.
 struct Family(tempfile::TempDir);
@@ -365,4 +365,55 @@ fn constant_and_damaged_models_say_nothing_and_one_layer_is_enough() {
         "{:?}",
         found.weights.reasons
     );
+}
+
+/// What the relation of this kind says.
+fn detail<'a>(found: &'a Comparison, kind: &str) -> &'a str {
+    let relations = &found.weights.relations;
+    let of_kind = relations.iter().find(|relation| relation.kind == kind);
+    &of_kind.unwrap_or_else(|| panic!("no {kind} in {relations:#?}")).detail
+}
+
+#[test]
+fn what_changed_in_a_net_of_an_unknown_graph_is_told_by_the_names_of_its_tensors() {
+    let family = Family::new();
+    let layout = crate::layout("convolutions");
+    let (net, other) = (drawn::draw(layout, 1, 0.0), drawn::draw(layout, 2, 0.0));
+    let mut tuned = net.clone();
+    let conv = tuned.tensors.get_mut("conv3.weight").expect("listed");
+    // training moves some outputs more than others
+    let mut rng = Rng::new(&[3]);
+    let values: Vec<f32> = (conv.bytes.chunks_exact(4).enumerate())
+        .map(|(at, bytes)| {
+            let size = if at / (64 * 9) < 8 { 0.05 } else { 0.002 };
+            f32::from_le_bytes(bytes.try_into().expect("four")) + (size * rng.normal()) as f32
+        })
+        .collect();
+    *conv = Stored::of_f32(&conv.shape, &values);
+    let with = |name: &str, of: &Model| {
+        let mut model = net.clone();
+        model.tensors.insert(name.to_owned(), of.tensors[name].clone());
+        model
+    };
+    let left = family.write("net", &net);
+    let found = compared(&left, &family.write("tuned", &with("conv3.weight", &tuned)));
+    assert!(
+        detail(&found, "fine-tune").ends_with("; changed: conv3.weight"),
+        "{:?}",
+        found.weights.relations
+    );
+    let found = compared(&left, &family.write("replaced", &with("conv3.weight", &other)));
+    assert_eq!(detail(&found, "replaced"), "1 matrix has nothing in common: conv3.weight");
+}
+
+#[test]
+fn a_model_without_tokens_is_not_said_to_have_matched_rows_of_a_vocabulary() {
+    let family = Family::new();
+    for (begin, wanted) in [("vit", 0), ("convolutions", 0), ("llama", 1)] {
+        let layout = crate::layout(begin);
+        let left = family.write("left", &drawn::draw(layout, 1, 0.0));
+        let found = compared(&left, &family.write("right", &drawn::draw(layout, 1, 0.3)));
+        let n_said = found.weights.reasons.iter().filter(|reason| reason.contains("vocabulary rows")).count();
+        assert_eq!(n_said, wanted, "{begin}: {:?}", found.weights.reasons);
+    }
 }

@@ -105,7 +105,8 @@ impl Lora {
         Ok(pair)
     }
 
-    /// Columns from `first_col` on of one row of the sum, without magnitudes.
+    /// Columns from `first_col` on of one row of the sum, without magnitudes. The change is formed first, as PEFT does: its roundings are
+    /// then as small as it is, and what is left of them against a merged file is the rounding of one addition.
     fn sum(&self, pair: &Pair, row: usize, first_col: usize, out: &mut [f32]) -> Result<(), Error> {
         match &self.base {
             Some(base) => {
@@ -114,11 +115,14 @@ impl Lora {
             None => out.fill(0.0),
         }
         let left = &pair.left[row * self.rank..(row + 1) * self.rank];
+        let mut change = vec![0.0_f32; out.len()];
         for (factor, right) in left.iter().zip(pair.right.chunks_exact(self.n_cols)) {
-            let factor = factor * self.scale;
-            for (value, right) in out.iter_mut().zip(&right[first_col..]) {
+            for (value, right) in change.iter_mut().zip(&right[first_col..]) {
                 *value += factor * right;
             }
+        }
+        for (value, change) in out.iter_mut().zip(&change) {
+            *value += self.scale * change;
         }
         Ok(())
     }

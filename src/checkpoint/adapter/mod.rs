@@ -9,7 +9,7 @@ mod factors;
 
 pub(super) use config::parse;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use self::factors::{Base, Factor, Lora, Orientation};
@@ -17,6 +17,7 @@ use super::kept::Kept;
 use super::{Checkpoint, Encoding, Error, Note, TensorEntry};
 use crate::source::{Fault, shown};
 use crate::tensor::Dtype;
+use crate::wording::counted;
 
 /// Largest rank that is read: factors of one matrix are held in memory.
 const MAX_RANK: u64 = 1024;
@@ -50,7 +51,8 @@ impl Adapter {
     /// "lora, rank 8, 28 matrices".
     #[must_use]
     pub fn describe(&self) -> String {
-        format!("{}, rank {}, {} matrices", self.kind, self.rank, self.n_matrices)
+        let n_matrices = counted(self.n_matrices, "matrix", "matrices");
+        format!("{}, rank {}, {n_matrices}", self.kind, self.rank)
     }
 
     /// Rank and scale of a module.
@@ -74,11 +76,16 @@ struct Module {
     is_embedding: bool,
 }
 
+/// For names that a model does not have, the indices of its tensors that do the same job: `roles::counterparts`, which stands above this
+/// module.
+pub type Counterparts = fn(&[&str], &Checkpoint) -> Vec<Option<usize>>;
+
 /// The tensors of an adapter over those of its base; without a base, its changes alone.
 pub(super) fn lay_over(
     mut factors: Checkpoint,
     mut adapter: Adapter,
     base: Option<Checkpoint>,
+    counterparts: Counterparts,
 ) -> Result<Checkpoint, Error> {
     let (modules, whole) = sort(&factors)?;
     adapter.n_matrices = modules.len();
@@ -98,15 +105,16 @@ pub(super) fn lay_over(
     });
     let first_file = result.files.len();
     result.files.extend(factors.files.iter().cloned());
-    let names: HashMap<String, usize> =
-        result.tensors.iter().enumerate().map(|(idx, tensor)| (tensor.name.clone(), idx)).collect();
+    let places = Places::of(&result, counterparts, {
+        let of_modules = modules.keys().map(|module| format!("{module}.weight"));
+        of_modules.chain(whole.iter().map(|&idx| module_name(&factors.tensors[idx].name))).collect()
+    });
     // a whole tensor may be the one that factors change: a token table that grew
     for idx in whole.into_iter().filter(|_| !adapter.is_delta) {
         let stored = &factors.tensors[idx];
         let name = module_name(&stored.name);
-        let (module, part) = name.rsplit_once('.').unwrap_or(("", &name));
         let entry = TensorEntry { file_idx: stored.file_idx + first_file, ..stored.clone() };
-        match find(&names, module, part) {
+        match places.find(&name) {
             Some(idx) => {
                 let name = result.tensors[idx].name.clone();
                 result.tensors[idx] = TensorEntry { name, ..entry };
@@ -117,7 +125,7 @@ pub(super) fn lay_over(
     let kept = Arc::new(Kept::default());
     for (name, module) in modules {
         let parts = Parts::of(&factors, &adapter, &name, &module)?;
-        match find(&names, &name, "weight") {
+        match places.find(&format!("{name}.weight")) {
             Some(idx) => {
                 let entry = parts.over(&name, &result.tensors[idx], &result, &kept, &adapter)?;
                 result.tensors[idx] = entry;
@@ -175,13 +183,40 @@ fn module_name(name: &str) -> String {
         .replace(".base_layer.", ".")
 }
 
-/// The base's tensor of a module; bases stored with or without the outer `model.` or `transformer.` are found too.
-fn find(names: &HashMap<String, usize>, module: &str, part: &str) -> Option<usize> {
-    let exact = format!("{module}.{part}");
-    let shorter = exact.split_once('.').map(|(_, rest)| rest.to_owned());
-    let longer = ["model.", "transformer.", "language_model."].map(|outer| format!("{outer}{exact}"));
-    let candidates = [exact].into_iter().chain(shorter).chain(longer);
-    candidates.filter_map(|name| names.get(&name).copied()).next()
+/// Where the tensors of a base lie that an adapter names.
+struct Places(HashMap<String, usize>);
+
+impl Places {
+    /// By name, with or without the outer `model.` or `transformer.`; else by the job that the name means in the base's family, unless
+    /// another name of the adapter means the same tensor.
+    fn of(base: &Checkpoint, counterparts: Counterparts, wanted: Vec<String>) -> Places {
+        let tensors = base.tensors.iter().enumerate();
+        let names: HashMap<&str, usize> = tensors.map(|(idx, tensor)| (tensor.name.as_str(), idx)).collect();
+        let by_name = |exact: &String| {
+            let shorter = exact.split_once('.').map(|(_, rest)| rest.to_owned());
+            let longer = ["model.", "transformer.", "language_model."].map(|outer| format!("{outer}{exact}"));
+            let candidates = [exact.clone()].into_iter().chain(shorter).chain(longer);
+            candidates.filter_map(|name| names.get(name.as_str()).copied()).next()
+        };
+        let mut found: HashMap<String, usize> =
+            wanted.iter().filter_map(|name| Some((name.clone(), by_name(name)?))).collect();
+        let missing: Vec<&str> =
+            wanted.iter().map(String::as_str).filter(|name| !found.contains_key(*name)).collect();
+        if base.tensors.is_empty() || missing.is_empty() {
+            return Places(found);
+        }
+        let mut taken: HashSet<usize> = found.values().copied().collect();
+        for (name, idx) in missing.iter().zip(counterparts(&missing, base)) {
+            if let Some(idx) = idx.filter(|idx| taken.insert(*idx)) {
+                found.insert((*name).to_owned(), idx);
+            }
+        }
+        Places(found)
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.0.get(name).copied()
+    }
 }
 
 fn no_module(factors: &Checkpoint, module: &str) -> Error {

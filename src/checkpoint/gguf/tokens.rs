@@ -6,6 +6,7 @@
 use super::metadata::Metadata;
 use crate::checkpoint::{Note, Vocabulary, vocabulary};
 use crate::source::{Fault, grouped};
+use crate::wording::agreeing;
 
 /// Types of tokens, from `llama_token_type`.
 const CONTROL: i64 = 3;
@@ -38,11 +39,19 @@ pub(super) fn vocabulary(
         list.push((text, id));
     }
     if n_not_text > 0 {
-        let says = format!("{} tokens are not UTF-8 and were left out", grouped(n_not_text));
+        let says = format!(
+            "{} {} left out",
+            grouped(n_not_text),
+            agreeing(n_not_text, "token is not UTF-8 and was", "tokens are not UTF-8 and were")
+        );
         notes.push(Note { rule: "GG-TOKENS", says });
     }
     if n_padding > 0 {
-        let says = format!("{} rows of the token tables belong to no token", grouped(n_padding));
+        let says = format!(
+            "{} {} to no token",
+            grouped(n_padding),
+            agreeing(n_padding, "row of the token tables belongs", "rows of the token tables belong")
+        );
         notes.push(Note { rule: "GG-TOKENS", says });
     }
     vocabulary::from_list(list, notes).map(Some)

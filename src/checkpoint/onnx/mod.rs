@@ -16,9 +16,12 @@ use self::wire::Wire;
 use super::strided::Strided;
 use super::{Checkpoint, Encoding, Error, Limits, Note, TensorEntry, index};
 use crate::source::{Fault, Place, Source, grouped, shown};
+use crate::wording::agreeing;
 
 /// The word of reports.
 const FORMAT: &str = "onnx";
+/// Rule of the note about tensors that are not read.
+pub(super) const UNREAD: &str = "ON-UNREAD";
 /// Most names in a note.
 const MAX_SHOWN: usize = 4;
 /// Most files beside the graph: exporters write one, or one a tensor.
@@ -163,15 +166,21 @@ fn notes(graph: &Graph, n_renamed: usize) -> Vec<Note> {
     let mut notes = Vec::new();
     if n_renamed > 0 {
         let says = format!(
-            "{} tensors without a name of their own are called after the node that reads them",
-            grouped(n_renamed as u64)
+            "{} {}",
+            grouped(n_renamed as u64),
+            agreeing(
+                n_renamed,
+                "tensor without a name of its own is called after the node that reads it",
+                "tensors without a name of their own are called after the node that reads them"
+            )
         );
         notes.push(Note { rule: "ON-NAMES", says });
     }
     if graph.n_numbers > 0 {
         let says = format!(
-            "{} scalars, shapes, indices and texts of the graph are no weights",
-            grouped(graph.n_numbers)
+            "{} of the graph {} no weights (scalars, shapes, indices, texts)",
+            grouped(graph.n_numbers),
+            agreeing(graph.n_numbers, "tensor is", "tensors are")
         );
         notes.push(Note { rule: "ON-NUMBERS", says });
     }
@@ -185,7 +194,7 @@ fn notes(graph: &Graph, n_renamed: usize) -> Vec<Note> {
         let more = graph.unread.len().saturating_sub(MAX_SHOWN);
         let more = if more > 0 { format!(" and {} more", grouped(more as u64)) } else { String::new() };
         let says = format!("not read: {}{more}", shown.join(", "));
-        notes.push(Note { rule: "ON-UNREAD", says });
+        notes.push(Note { rule: UNREAD, says });
     }
     notes
 }

@@ -10,6 +10,8 @@ mod storage;
 mod value;
 mod zip;
 
+pub(super) use state_dict::OTHER_SET;
+
 use std::sync::Arc;
 
 use super::{Error, Limits, Note, TensorEntry};

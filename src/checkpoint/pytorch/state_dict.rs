@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::value::{Id, Pickled, TensorRef, Value};
 use crate::checkpoint::{Error, Limits, Note};
 use crate::source::{Fault, grouped, shown};
+use crate::wording::agreeing;
 
 /// Longest name of a tensor, as in safetensors.
 const MAX_NAME_BYTES: usize = 4096;
@@ -17,6 +18,9 @@ const WEIGHTS: [&str; 9] =
 /// Running means of the weights: another set of the same tensors.
 const AVERAGES: [&str; 7] =
     ["ema", "model_ema", "ema_state_dict", "state_dict_ema", "params_ema", "ema_model", "averaged"];
+
+/// Rule of the note about a set of tensors that is another part of the model.
+pub(in crate::checkpoint) const OTHER_SET: &str = "PK-OTHER";
 
 /// Prefixes that wrappers put before every name.
 const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
@@ -44,9 +48,12 @@ pub(super) fn find<'a>(pickled: &'a Pickled, limits: &Limits) -> Result<Found<'a
     };
     let mut notes = Vec::new();
     let chosen = if n_tensors(pickled, root) > 0 { root } else { chosen_entry(pickled, root, &mut notes)? };
+    // tensors that lie deeper than those that are read
+    let deeper = sets(pickled, chosen);
+    notes.extend(deeper.iter().map(not_read));
     let mut found = Vec::new();
     let mut names = HashSet::new();
-    let mut n_others = 0;
+    let mut n_others = 0_u64;
     for &(key, value) in chosen {
         let Value::Tensor(tensor) = pickled.value(value) else {
             n_others += 1;
@@ -77,8 +84,13 @@ pub(super) fn find<'a>(pickled: &'a Pickled, limits: &Limits) -> Result<Found<'a
         }
         found.push(Named { name: name.to_owned(), tensor, pickled });
     }
+    let n_others = n_others.saturating_sub(deeper.len() as u64);
     if n_others > 0 {
-        let says = format!("{} entries beside the tensors hold no weights", grouped(n_others));
+        let says = format!(
+            "{} {} no weights",
+            grouped(n_others),
+            agreeing(n_others, "entry beside the tensors holds", "entries beside the tensors hold")
+        );
         notes.push(Note { rule: "PK-BESIDE", says });
     }
     unwrap_names(&mut found, &mut notes);
@@ -92,20 +104,23 @@ fn n_tensors(pickled: &Pickled, dict: &[(Id, Id)]) -> usize {
 /// Name, entries and number of tensors of a dict that holds some.
 type TensorSet<'a> = (&'a str, &'a [(Id, Id)], usize);
 
+/// The entries that hold tensors themselves.
+fn sets<'a>(pickled: &'a Pickled, root: &[(Id, Id)]) -> Vec<TensorSet<'a>> {
+    let set = |&(key, value): &(Id, Id)| {
+        let Value::Dict(entries) = pickled.value(value) else { return None };
+        let n = n_tensors(pickled, entries);
+        (n > 0).then(|| (pickled.text(key).unwrap_or("?"), entries.as_slice(), n))
+    };
+    root.iter().filter_map(set).collect()
+}
+
 /// The entry of a training checkpoint that holds the weights; every other set of tensors is noted.
 fn chosen_entry<'a>(
     pickled: &'a Pickled,
     root: &'a [(Id, Id)],
     notes: &mut Vec<Note>,
 ) -> Result<&'a [(Id, Id)], Error> {
-    let mut sets: Vec<TensorSet<'_>> = Vec::new();
-    for &(key, value) in root {
-        let Value::Dict(entries) = pickled.value(value) else { continue };
-        let n = n_tensors(pickled, entries);
-        if n > 0 {
-            sets.push((pickled.text(key).unwrap_or("?"), entries, n));
-        }
-    }
+    let sets = sets(pickled, root);
     let by_name = |names: &[&str]| {
         names.iter().find_map(|name| sets.iter().find(|(key, ..)| key.eq_ignore_ascii_case(name)))
     };
@@ -133,13 +148,25 @@ fn chosen_entry<'a>(
         rule: "PK-ENTRY",
         says: format!("the tensors are those of the entry '{}'", shown(chosen.0)),
     });
-    for (name, _, n) in sets.iter().filter(|set| !std::ptr::eq(set.1, chosen.1)) {
-        let is_average = AVERAGES.iter().any(|average| name.eq_ignore_ascii_case(average));
-        let what = if is_average { "a running mean of the weights" } else { "another set of tensors" };
-        let says = format!("'{}' ({} tensors), {what}, was not read", shown(name), grouped(*n as u64));
-        notes.push(Note { rule: "PK-OTHER", says });
-    }
+    notes.extend(sets.iter().filter(|set| !std::ptr::eq(set.1, chosen.1)).map(not_read));
     Ok(chosen.1)
+}
+
+/// That a set of tensors was not read. A running mean is the same network again, anything else another part of the model.
+fn not_read((name, _, n): &TensorSet<'_>) -> Note {
+    let is_average = AVERAGES.iter().any(|average| name.eq_ignore_ascii_case(average));
+    let (rule, what) = if is_average {
+        ("PK-MEAN", "a running mean of the weights")
+    } else {
+        (OTHER_SET, "another set of tensors")
+    };
+    let says = format!(
+        "'{}' ({} {}), {what}, was not read",
+        shown(name),
+        grouped(*n as u64),
+        agreeing(*n, "tensor", "tensors")
+    );
+    Note { rule, says }
 }
 
 /// Takes off what a wrapper put before every name.

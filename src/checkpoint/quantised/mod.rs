@@ -24,6 +24,7 @@ use self::serve::{Bands, Decoded, Serve};
 use super::{Checkpoint, Encoding, Note, TensorEntry};
 use crate::source::{Source, shown};
 use crate::tensor::Dtype;
+use crate::wording::counted;
 
 /// What a config says about how its weights are quantised and the shapes do not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,7 +119,10 @@ pub(super) fn decode_groups(checkpoint: &mut Checkpoint) {
         checkpoint.notes.push(Note { rule: "QT-FORM", says });
     }
     if n_more > 0 {
-        let says = format!("{n_more} more quantised weights are not decoded");
+        let says = format!(
+            "{} not decoded",
+            counted(n_more, "more quantised weight is", "more quantised weights are")
+        );
         checkpoint.notes.push(Note { rule: "QT-FORM", says });
     }
 }

@@ -347,6 +347,19 @@ fn not_two_offsets() -> Box<Fault> {
     Fault::new("ST-OFFSETS", "data_offsets must be two numbers, begin and end")
 }
 
+/// Key of `__metadata__` under which `convert-weights` keeps what the config of the source said.
+pub const CONFIG_KEY: &str = "cognate.config";
+
+/// The text of a config in `__metadata__`, which has been checked, if there is one.
+pub(super) fn config(metadata: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Known {
+        #[serde(rename = "cognate.config")]
+        config: Option<String>,
+    }
+    serde_json::from_str::<Known>(metadata).ok()?.config
+}
+
 /// `__metadata__` must be an object of strings without a key that occurs twice.
 fn check_metadata(raw: &str) -> Result<(), Box<Fault>> {
     json::string_map_duplicate(raw)

@@ -7,7 +7,8 @@ mod tiling;
 
 pub(super) use self::sniff::{SNIFF_BYTES, sniff};
 
-use super::{Error, Limits, Note, TensorEntry};
+pub use self::header::CONFIG_KEY;
+use super::{Config, Error, Limits, Note, TensorEntry, config};
 use crate::source::{Fault, Source, grouped};
 
 /// Bytes before the header: its length, little endian.
@@ -15,8 +16,11 @@ const LENGTH_BYTES: u64 = 8;
 /// Longest header that the format allows.
 pub(super) const FORMAT_MAX_HEADER_BYTES: u64 = 100_000_000;
 
+/// The tensors of a file with absolute offsets, what is to be noted, and the config that the file itself holds.
+pub(super) type Header = (Vec<TensorEntry>, Vec<Note>, Option<Config>);
+
 /// Reads and checks the header of a file. Nothing of the data is read.
-pub(super) fn admit(file: &dyn Source, limits: &Limits) -> Result<(Vec<TensorEntry>, Vec<Note>), Error> {
+pub(super) fn admit(file: &dyn Source, limits: &Limits) -> Result<Header, Error> {
     let header_bytes = header_length(file, limits)?;
     let mut bytes = Vec::new();
     let n_bytes = usize::try_from(header_bytes).map_err(|_| memory(header_bytes))?;
@@ -33,6 +37,7 @@ pub(super) fn admit(file: &dyn Source, limits: &Limits) -> Result<(Vec<TensorEnt
     let header::Header { mut entries, metadata, n_unknown_fields, n_leading_spaces, .. } =
         header::parse(text, limits)?;
     let data_start = LENGTH_BYTES + header_bytes;
+    let own_config = metadata.and_then(|(start, length)| header::config(&text[start..start + length]));
     if let Some((start, length)) = metadata {
         // checked above, compared by nobody, and the crate would hold it in some 14 times its size
         blank_object(&mut bytes[start..start + length]);
@@ -51,6 +56,7 @@ pub(super) fn admit(file: &dyn Source, limits: &Limits) -> Result<(Vec<TensorEnt
         entry.offset += data_start;
     }
     let mut notes = Vec::new();
+    let config = own_config.map(|text| config::parse(&text, &mut notes)).transpose()?;
     let mut note = |rule, says| notes.push(Note { rule, says });
     if n_leading_spaces > 0 {
         note("ST-LEADING", format!("{} spaces stand before the header", grouped(n_leading_spaces as u64)));
@@ -67,7 +73,7 @@ pub(super) fn admit(file: &dyn Source, limits: &Limits) -> Result<(Vec<TensorEnt
     if entries.is_empty() {
         note("ST-EMPTY", "the file holds no tensors".to_string());
     }
-    Ok((entries, notes))
+    Ok((entries, notes, config))
 }
 
 /// The header's length, checked against the file and the limits.

@@ -10,14 +10,14 @@ use super::reading::{BackendArgs, EffortWord, Reading};
 pub(super) const MATRIX_EXAMPLES: &str = "\
 Examples:
   cognate matrix base tuned other
-  cognate matrix zoo                             every subfolder is a model
+  cognate matrix zoo                             every subfolder or file of weights is a model
   cognate matrix zoo --format csv -o pairs.csv
   cognate matrix zoo --format newick             average linkage on 1 - likelihood";
 
 /// `cognate matrix`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Matrix {
-    /// Models, or one folder whose subfolders are models
+    /// Models, or one folder whose subfolders and files of weights are models
     #[arg(required = true, value_name = "MODEL")]
     pub(in crate::cli) models: Vec<String>,
     /// Form of the result

@@ -8,6 +8,7 @@ use crate::cli::output::Sink;
 use crate::evaluate::{self, Controls, Fitted, Row};
 use crate::report::json;
 use crate::report::wire::{Failure, FittedMap, MeasuredControls};
+use crate::wording::counted;
 
 /// Fits and writes `likelihood.json` and `controls.json`, each whole or not at all.
 pub(super) fn write(
@@ -20,13 +21,13 @@ pub(super) fn write(
         .map_err(|error| failure::usage(format!("no map can be fitted: {error}")))?;
     let controls = evaluate::controls(rows);
     let made_by = format!(
-        "cognate {} evaluate {} --fit, effort {}, seed {}, split seed {}, {} pairs between families at most",
+        "cognate {} evaluate {} --fit, effort {}, seed {}, split seed {}, {} between families at most",
         env!("CARGO_PKG_VERSION"),
         args.manifest().file_name().map_or_else(|| "MANIFEST".into(), |name| name.to_string_lossy()),
         crate::compare::Effort::from(args.effort).name(),
         args.seed,
         args.split_seed,
-        args.independent
+        counted(args.independent, "pair", "pairs")
     );
     for (name, text) in [
         ("likelihood.json", json::document(&FittedMap::new(&fitted, &made_by))),

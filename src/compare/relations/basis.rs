@@ -3,6 +3,7 @@
 use super::{Found, Parameter, Relation};
 use crate::evidence::agrees;
 use crate::measure::token_basis::TokenBasis;
+use crate::wording::counted;
 
 /// Units answer tokens alike although nothing looks alike in place.
 pub(super) fn relation(found: &Found<'_>) -> Option<Relation> {
@@ -18,8 +19,8 @@ pub(super) fn relation(found: &Found<'_>) -> Option<Relation> {
         Some(TokenBasis::Permuted { left_of, n_flipped }) => {
             let n_found = left_of.iter().flatten().count();
             let says = format!(
-                "{n_found} of {} residual dimensions found in another order, {n_flipped} with another sign",
-                left_of.len()
+                "{n_found} of {} found in another order, {n_flipped} with another sign",
+                counted(left_of.len(), "residual dimension", "residual dimensions")
             );
             Relation::new("residual-permuted", says)
                 .with("dimensions", Parameter::Count(left_of.len() as u64))
@@ -34,8 +35,8 @@ pub(super) fn relation(found: &Found<'_>) -> Option<Relation> {
         }
         _ => {
             let says = format!(
-                "units found by their answers to tokens in {by_answers} of {} layers",
-                found.facts.probes.len()
+                "units found by their answers to tokens in {by_answers} of {}",
+                counted(found.facts.probes.len(), "layer", "layers")
             );
             Relation::new("residual-basis-changed", says)
         }

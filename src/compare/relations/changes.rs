@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::{Attribution, Found, Parameter, Relation, Side, cast, side};
-use crate::canonical::Group;
+use super::{Attribution, Found, Parameter, Relation, Side, cast, side, types};
+use crate::canonical::{CanonicalPart, Group};
 use crate::compare::Direction;
 use crate::compare::stages::is_in_place;
 use crate::measure::delta::Form;
 use crate::measure::plain::Plain;
 use crate::numerics::median;
 use crate::roles::Part;
+use crate::tensor::escape;
+use crate::wording::counted;
 
 /// Share of the changed matrices that must have one form.
 const NEARLY_ALL: f64 = 0.9;
@@ -27,6 +29,9 @@ const NOISE_ADDED_TO: f64 = 0.05;
 /// A merge shrinks every matrix by one factor and adds a share of another model: distance of the quartiles of the factors, and of
 /// ‖rest‖ / ((1 − factor) ‖A‖), where measured .008 and .06; training spreads them by .05 and more.
 const MERGE_SPREADS: (f64, f64) = (0.03, 0.15);
+
+/// Most names of tensors in a sentence.
+const LISTED_TENSORS: usize = 4;
 
 /// One matrix in place.
 struct Matrix {
@@ -47,8 +52,9 @@ pub(super) fn add(found: &Found<'_>, of_pair: &mut Attribution) {
     if !replaced.is_empty() {
         let replaced: Vec<&Matrix> = replaced.iter().collect();
         let (says, _) = places(found, &replaced);
+        let have = counted(replaced.len(), "matrix has", "matrices have");
         of_pair.relations.push(
-            Relation::new("replaced", format!("{} matrices have nothing in common: {says}", replaced.len()))
+            Relation::new("replaced", format!("{have} nothing in common: {says}"))
                 .with("matrices", Parameter::Count(replaced.len() as u64)),
         );
     }
@@ -62,10 +68,12 @@ pub(super) fn add(found: &Found<'_>, of_pair: &mut Attribution) {
         let n = forms.iter().filter(|form| is(**form)).count();
         !forms.is_empty() && n as f64 >= NEARLY_ALL * forms.len() as f64
     };
+    if of_form(&|form| form == Form::Rounding) {
+        rounded(found, &changed, of_pair);
+        return;
+    }
     let relation = if of_form(&|form| matches!(form, Form::LowRank { .. })) {
         low_rank(found, &changed, of_pair)
-    } else if of_form(&|form| form == Form::Rounding) {
-        cast(found, "both rounded from finer values")
     } else if of_form(&|form| form == Form::White) {
         white(found, &changed, of_pair)
     } else if let Some(merge) = merge(&changed) {
@@ -79,6 +87,19 @@ pub(super) fn add(found: &Found<'_>, of_pair: &mut Attribution) {
         return;
     }
     of_pair.relations.push(relation);
+}
+
+/// Both sides are rounded: to two types that is a cast. To one type it is nothing that happened to a model: the same values, formed by
+/// two programs, as an adapter over its base and the merged file.
+fn rounded(found: &Found<'_>, changed: &[&Matrix], of_pair: &mut Attribution) {
+    let cast = cast(found, changed.iter().map(|matrix| matrix.pair), "both rounded from finer values");
+    if cast.is_none() {
+        let dtype = changed.first().map_or("their type", |matrix| types(found, matrix.pair)[1]);
+        of_pair.clues.push(format!(
+            "the matrices that changed differ by no more than the rounding of {dtype}: the same values, formed in two ways"
+        ));
+    }
+    of_pair.relations.extend(cast);
 }
 
 /// Matrices of groups whose units kept their order, token tables included.
@@ -176,14 +197,18 @@ fn low_rank(found: &Found<'_>, changed: &[&Matrix], of_pair: &mut Attribution) -
     let (kind, says) = if one_direction {
         (
             "abliterated",
-            format!("one direction of the residual stream removed from {n} matrices: {where_changed}"),
+            format!(
+                "one direction of the residual stream removed from {}: {where_changed}",
+                counted(n, "matrix", "matrices")
+            ),
         )
     } else {
         let range = match (ranks.first(), ranks.last()) {
             (Some(first), Some(last)) if first != last => format!(" ({first} to {last})"),
             _ => String::new(),
         };
-        ("lora", format!("rank {rank}{range} in {n} changed matrices: {where_changed}"))
+        let n_changed = counted(n, "changed matrix", "changed matrices");
+        ("lora", format!("rank {rank}{range} in {n_changed}: {where_changed}"))
     };
     // an adapter is added to the parent; a removed direction is what the child lacks
     let parent = match added_to {
@@ -206,7 +231,8 @@ fn white(found: &Found<'_>, changed: &[&Matrix], of_pair: &mut Attribution) -> R
     let distances: Vec<f64> = changed.iter().filter_map(|matrix| matrix.picture.relative_l2).collect();
     let size = median(&distances).unwrap_or(0.0);
     direct(added_to(found, NOISE_ADDED_TO).filter(|_| nothing_else_changed(found)), "white noise", of_pair);
-    let says = format!("white noise of {size:.2} of a matrix's norm in {} matrices", changed.len());
+    let n_matrices = counted(changed.len(), "matrix", "matrices");
+    let says = format!("white noise of {size:.2} of a matrix's norm in {n_matrices}");
     Relation::new("noise-added", says).with("relative_size", Parameter::Number(size))
 }
 
@@ -323,17 +349,24 @@ fn shares(changed: &[&Matrix], read: impl Fn(&Plain) -> Option<(f64, f64)>) -> O
     fits.then(|| (share, 1.25 * of_factors / 1.35 / (of_all.len() as f64).sqrt()))
 }
 
-/// Which matrices of which layers.
+/// Which matrices of which layers: parts of the block, and names of tensors whose job is not known.
 fn places(found: &Found<'_>, changed: &[&Matrix]) -> (String, Parameter) {
-    let roles = || {
-        changed
-            .iter()
-            .filter_map(|matrix| found.pair.part(Side::Right, found.alignment.pairs[matrix.pair].right).role)
+    let parts_of = || {
+        changed.iter().map(|matrix| found.pair.part(Side::Right, found.alignment.pairs[matrix.pair].right))
     };
+    let roles = || parts_of().filter_map(|part| part.role).filter(|role| role.part != Part::Other);
     let layers: BTreeSet<u32> = roles().filter_map(|role| role.layer).collect();
     let parts: BTreeSet<Part> = roles().map(|role| role.part).collect();
-    let names: Vec<String> = parts.iter().map(|part| format!("{part:?}").to_lowercase()).collect();
+    let is_nameless = |part: &&CanonicalPart| part.role.is_none_or(|role| role.part == Part::Other);
+    let tensors: BTreeSet<&str> =
+        parts_of().filter(is_nameless).map(|part| found.pair.name(Side::Right, part)).collect();
+    let mut names: Vec<String> = parts.iter().map(|part| format!("{part:?}").to_lowercase()).collect();
+    names.extend(tensors.iter().take(LISTED_TENSORS).map(|name| escape(name)));
+    if tensors.len() > LISTED_TENSORS {
+        names.push(format!("and {} more", tensors.len() - LISTED_TENSORS));
+    }
     let of_layers = match (layers.first(), layers.last()) {
+        (Some(first), Some(last)) if first == last => format!("; layer {first}"),
         (Some(first), Some(last)) if (last - first) as usize + 1 == layers.len() => {
             format!("; layers {first} to {last}")
         }

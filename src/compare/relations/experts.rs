@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::stages::Placed;
 use super::{Found, Parameter, Relation, list};
 use crate::roles::Expert;
+use crate::wording::agreeing;
 
 /// A relation per choice of experts, with the layers that share it.
 pub(super) fn relations(found: &Found<'_>) -> Vec<Relation> {
@@ -34,14 +35,24 @@ pub(super) fn relations(found: &Found<'_>) -> Vec<Relation> {
                 let kind = if splits { "split-into-experts" } else { "up-cycled" };
                 let experts = list(of_right.iter().copied());
                 let says = format!(
-                    "experts {experts} of right layers [{right_text}] continue the MLPs of left layers [{left_text}]"
+                    "{} {experts} of right {} [{right_text}] {} the {} of left {} [{left_text}]",
+                    agreeing(of_right.len(), "expert", "experts"),
+                    agreeing(right.len(), "layer", "layers"),
+                    agreeing(of_right.len(), "continues", "continue"),
+                    agreeing(left.len(), "MLP", "MLPs"),
+                    agreeing(left.len(), "layer", "layers")
                 );
                 (kind, of_right, says)
             } else {
                 let kind = if splits { "merged-from-experts" } else { "expert-extracted" };
                 let experts = list(of_left.iter().copied());
                 let says = format!(
-                    "the MLPs of right layers [{right_text}] continue experts {experts} of left layers [{left_text}]"
+                    "the {} of right {} [{right_text}] {} {} {experts} of left {} [{left_text}]",
+                    agreeing(right.len(), "MLP", "MLPs"),
+                    agreeing(right.len(), "layer", "layers"),
+                    agreeing(right.len(), "continues", "continue"),
+                    agreeing(of_left.len(), "expert", "experts"),
+                    agreeing(left.len(), "layer", "layers")
                 );
                 (kind, of_left, says)
             };

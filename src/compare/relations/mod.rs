@@ -8,7 +8,7 @@ mod units;
 
 use super::stages::{Change, PlainStage, UnitStage};
 use super::{Direction, Pair, Parameter, Relation, Side};
-use crate::align::Alignment;
+use crate::align::{Alignment, is_token_table};
 use crate::canonical::CanonicalPart;
 use crate::checkpoint::Checkpoint;
 use crate::measure::layers::Mapping;
@@ -48,13 +48,16 @@ pub(super) fn attribution(found: &Found<'_>) -> Attribution {
         Attribution { relations: Vec::new(), direction: found.decision.direction, clues: Vec::new() };
     let verdict = found.decision.verdict;
     match verdict {
-        Identical if found.facts.equality.dtypes_differ => of_pair.relations.push(cast(found, "lossless")),
+        Identical if found.facts.equality.dtypes_differ => {
+            of_pair.relations.extend(cast(found, all_pairs(found), "lossless"));
+        }
         Derived | PartlyDerived | RequantisedVerdict | CommonOrigin => {}
         _ => return of_pair,
     }
     match &found.facts.requantised {
         Some(Requantised::Rounded { copy }) => {
-            of_pair.relations.push(cast(found, "lossy").with("copy", side(*copy)));
+            let cast = cast(found, all_pairs(found), "lossy");
+            of_pair.relations.extend(cast.map(|cast| cast.with("copy", side(*copy))));
         }
         Some(Requantised::Grid { copy, grid, fit }) => {
             of_pair.relations.push(quantised_copy(*copy, grid, Some(fit.is_over_a())));
@@ -117,17 +120,26 @@ fn side(side: Side) -> Parameter {
     Parameter::Text(side_word(side).to_owned())
 }
 
-/// Element types of the first pair in which they differ.
-fn cast(found: &Found<'_>, how: &str) -> Relation {
-    let types = found.alignment.pairs.iter().map(|paired| {
-        [(Side::Left, paired.left), (Side::Right, paired.right)]
-            .map(|(side, part)| found.pair.part(side, part).stored.dtype.name())
-    });
-    let first = types.clone().find(|[left, right]| left != right).or_else(|| types.clone().next());
-    let [from, to] = first.unwrap_or(["nothing"; 2]);
-    Relation::new("cast", format!("{from} to {to}, {how}"))
-        .with("left_type", Parameter::Text(from.to_owned()))
-        .with("right_type", Parameter::Text(to.to_owned()))
+fn all_pairs(found: &Found<'_>) -> std::ops::Range<usize> {
+    0..found.alignment.pairs.len()
+}
+
+/// Element types of a pair of the alignment, as both sides are read.
+fn types(found: &Found<'_>, pair: usize) -> [&'static str; 2] {
+    let paired = &found.alignment.pairs[pair];
+    [(Side::Left, paired.left), (Side::Right, paired.right)]
+        .map(|(side, part)| found.pair.part(side, part).stored.dtype.name())
+}
+
+/// The element types of the first of these pairs in which they differ; a cast to the same type is none.
+fn cast(found: &Found<'_>, pairs: impl IntoIterator<Item = usize>, how: &str) -> Option<Relation> {
+    let mut types = pairs.into_iter().map(|pair| types(found, pair));
+    let [from, to] = types.find(|[left, right]| left != right)?;
+    Some(
+        Relation::new("cast", format!("{from} to {to}, {how}"))
+            .with("left_type", Parameter::Text(from.to_owned()))
+            .with("right_type", Parameter::Text(to.to_owned())),
+    )
 }
 
 /// Every token of the smaller vocabulary is in the larger one; without tokenizers that differ the heights of the token tables count.
@@ -137,8 +149,9 @@ fn vocabulary(found: &Found<'_>) -> Option<Relation> {
             Side::Left => &found.pair.canonical.0,
             Side::Right => &found.pair.canonical.1,
         };
-        let is_table =
-            |part: &&CanonicalPart| part.role.is_some_and(|role| role.part == Part::Embed && !role.is_bias);
+        let is_table = |part: &&CanonicalPart| {
+            part.role.is_some_and(|role| role.part == Part::Embed && is_token_table(&role))
+        };
         model.parts.iter().find(is_table).map_or(0, |table| table.stored.view.n_rows)
     };
     let size = |checkpoint: &Checkpoint, side: Side| {
@@ -164,7 +177,7 @@ fn vocabulary(found: &Found<'_>) -> Option<Relation> {
 }
 
 /// The component with most layers on the right.
-pub(super) fn main_component(pair: &Pair<'_>) -> Option<Component> {
+fn main_component(pair: &Pair<'_>) -> Option<Component> {
     let mut components: Vec<Component> =
         pair.canonical.1.parts.iter().filter_map(|part| part.role).map(|role| role.component).collect();
     components.sort_unstable();

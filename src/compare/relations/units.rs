@@ -6,6 +6,7 @@ use super::super::stages::Placed;
 use super::{Found, Parameter, Relation};
 use crate::measure::unit_map::UnitMap;
 use crate::roles::Expert;
+use crate::wording::counted;
 
 /// A unit that was rescaled by a factor of its own: lengths in the second matrix spread by 2 % more than three times what they
 /// spread in the first, which has no such freedom. Training alone leaves both alike.
@@ -32,13 +33,19 @@ pub(super) fn relations(found: &Found<'_>) -> Vec<Relation> {
 fn followed(found: &Found<'_>) -> Option<Relation> {
     let chain = found.facts.unit_chain.filter(|chain| chain.is_shared())?;
     let says = format!(
-        "{:.0} % of them found in {} of the {} tensors that were reached",
+        "{:.0} % of them found in {} of the {} reached",
         100.0 * chain.share(),
         chain.n_found,
-        chain.n_reached
+        counted(chain.n_reached, "tensor that was", "tensors that were")
     );
     let (kind, says) = if 2 * chain.n_cut >= chain.n_found {
-        ("width-pruned", format!("one model keeps a part of the units of {} tensors; {says}", chain.n_cut))
+        (
+            "width-pruned",
+            format!(
+                "one model keeps a part of the units of {}; {says}",
+                counted(chain.n_cut, "tensor", "tensors")
+            ),
+        )
     } else {
         ("units-permuted", format!("units stand in another order, or have another sign; {says}"))
     };
@@ -56,7 +63,9 @@ fn pruned(mapped: &[(&Placed, &UnitMap)]) -> Option<Relation> {
     let (side, kept, of) =
         if n_right < n_left { ("right", n_right, n_left) } else { ("left", n_left, n_right) };
     let says = format!(
-        "the {side} model keeps {kept} of {of} MLP units in {n_layers} layers; {share:.0} % of them were found"
+        "the {side} model keeps {kept} of {} in {}; {share:.0} % of them were found",
+        counted(of, "MLP unit", "MLP units"),
+        counted(n_layers, "layer", "layers")
     );
     let mut relation = Relation::new("width-pruned", says)
         .with("of", Parameter::Text(side.to_owned()))
@@ -100,8 +109,8 @@ fn permuted(found: &Found<'_>, mapped: &[(&Placed, &UnitMap)]) -> Option<Relatio
         mapped.iter().filter(|(_, units)| moved(units)).count()
     };
     (n_moved > 0).then(|| {
-        Relation::new("units-permuted", format!("MLP units of {n_moved} layers stand in another order"))
-            .with("layers", Parameter::Count(n_moved as u64))
+        let says = format!("MLP units of {} stand in another order", counted(n_moved, "layer", "layers"));
+        Relation::new("units-permuted", says).with("layers", Parameter::Count(n_moved as u64))
     })
 }
 
@@ -112,7 +121,8 @@ fn rescaled(mapped: &[(&Placed, &UnitMap)]) -> Option<Relation> {
     };
     let n_rescaled = mapped.iter().filter(|(_, units)| is_rescaled(units)).count();
     (n_rescaled > 0).then(|| {
-        let says = format!("MLP units of {n_rescaled} layers have other lengths, each by its own factor");
+        let n_layers = counted(n_rescaled, "layer", "layers");
+        let says = format!("MLP units of {n_layers} have other lengths, each by its own factor");
         Relation::new("units-rescaled", says).with("layers", Parameter::Count(n_rescaled as u64))
     })
 }

@@ -105,7 +105,7 @@ impl PlainStage {
         pair: &Pair<'_>,
         alignment: &Alignment,
         options: &Options,
-        nothing_skipped: bool,
+        is_all_read: bool,
     ) -> Equality {
         let read = self.moments.iter().flatten();
         let whole_rows = alignment.pairs.iter().all(|paired| match &paired.rows {
@@ -122,7 +122,7 @@ impl PlainStage {
             is_complete: self.is_complete
                 && options.effort != Effort::Quick
                 && whole_rows
-                && nothing_skipped
+                && is_all_read
                 && alignment.unpaired.is_empty(),
             dtypes_differ: alignment.pairs.iter().any(|paired| {
                 pair.part(Side::Left, paired.left).stored.dtype

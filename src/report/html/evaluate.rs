@@ -5,6 +5,7 @@ use super::{name, page, sentence};
 use crate::evaluate::{Calibration, Label, NullRates, Row, Summary, scale};
 use crate::report::quantity::{bytes, percent, seconds, three_digits};
 use crate::report::words;
+use crate::wording::counted;
 
 /// Rows of the table of wrong pairs.
 const MOST_ROWS: usize = 200;
@@ -44,8 +45,10 @@ fn facts(body: &mut String, n_listed: usize, summary: &Summary) {
     row(
         "pairs",
         &format!(
-            "{} of {n_listed} compared, {} families, {} hard",
-            summary.n_compared, summary.n_families, summary.n_hard
+            "{} of {n_listed} compared, {}, {} hard",
+            summary.n_compared,
+            counted(summary.n_families, "family", "families"),
+            summary.n_hard
         ),
     );
     row(
@@ -58,13 +61,20 @@ fn facts(body: &mut String, n_listed: usize, summary: &Summary) {
     row(
         "bound",
         &format!(
-            "{} of {} families wrong: at most {} of others at 95 % (Clopper–Pearson, by family)",
+            "{} of {} wrong: at most {} of others at 95 % (Clopper–Pearson, by family)",
             bound.n_wrong,
-            bound.n_families,
+            counted(bound.n_families, "family", "families"),
             percent(bound.bound)
         ),
     );
-    row("missed", &format!("{} of {} pairs that share weights", rates.n_missed, rates.n_shared));
+    row(
+        "missed",
+        &format!(
+            "{} of {}",
+            rates.n_missed,
+            counted(rates.n_shared, "pair that shares weights", "pairs that share weights")
+        ),
+    );
     row(
         "inconclusive",
         &format!("{} independent, {} shared", rates.n_independent_inconclusive, rates.n_shared_inconclusive),
@@ -107,14 +117,20 @@ fn reliability(title: &str, found: &Calibration) -> String {
     for (bin, at) in found.bins.iter().zip(points) {
         let radius = 3.0 + 9.0 * (bin.n as f64 / found.n as f64).sqrt();
         let label = format!(
-            "{} pairs, {} share weights, mean likelihood {:.4}",
-            bin.n, bin.n_positive, bin.predicted
+            "{}, {} weights, mean likelihood {:.4}",
+            counted(bin.n, "pair", "pairs"),
+            counted(bin.n_positive, "shares", "share"),
+            bin.predicted
         );
         chart.dot("fa", at, radius, &label);
     }
     let caption = format!(
-        "Reliability, {title}: ECE {:.4}, Brier {:.4}, {} pairs of which {} hard, prior {:.2}; area of a dot: pairs",
-        found.ece, found.brier, found.n, found.n_hard, found.prior
+        "Reliability, {title}: ECE {:.4}, Brier {:.4}, {} of which {} hard, prior {:.2}; area of a dot: pairs",
+        found.ece,
+        found.brier,
+        counted(found.n, "pair", "pairs"),
+        found.n_hard,
+        found.prior
     );
     chart.finish(&format!("reliability, {title}"), &caption)
 }
@@ -149,8 +165,9 @@ fn strengths(rows: &[Row]) -> String {
     }
     let n_shared = scored.iter().filter(|(_, shared)| *shared).count();
     let caption = format!(
-        "Strengths of {} independent pairs and {n_shared} that share weights, each class to its own height",
-        scored.len() - n_shared
+        "Strengths of {} and {} weights, each class to its own height",
+        counted(scored.len() - n_shared, "independent pair", "independent pairs"),
+        counted(n_shared, "that shares", "that share")
     );
     chart.finish("histogram of strengths", &caption)
 }
@@ -165,16 +182,16 @@ fn p_values(title: &str, kind: &NullRates) -> String {
     }
     let ks = kind.ks.map_or(String::new(), |ks| {
         format!(
-            "; one-sided KS on {} tests that share no model: D+ {:.3}, p {}",
-            ks.n,
+            "; one-sided KS on {} no model: D+ {:.3}, p {}",
+            counted(ks.n, "test that shares", "tests that share"),
             ks.d_plus,
             three_digits(ks.p)
         )
     });
     let caption = format!(
-        "{}, {title}: {} tests, {} at 1e-2, {} at 1e-3{ks}",
+        "{}, {title}: {}, {} at 1e-2, {} at 1e-3{ks}",
         name(&kind.kind),
-        kind.n,
+        counted(kind.n, "test", "tests"),
         kind.n_below_2,
         kind.n_below_3
     );
@@ -225,16 +242,19 @@ fn wrong(body: &mut String, rows: &[Row]) {
         return;
     }
     body.push_str(&format!(
-        "<details><summary>{} pairs accused, missed, left open or not compared</summary>\n<table>\n\
+        "<details><summary>{} accused, missed, left open or not compared</summary>\n<table>\n\
          <tr><th>left</th><th>right</th><th>truth</th><th>said</th></tr>\n",
-        cells.len()
+        counted(cells.len(), "pair", "pairs")
     ));
     for cell in cells.iter().take(MOST_ROWS) {
         body.push_str(cell);
     }
     body.push_str("</table>\n");
     if cells.len() > MOST_ROWS {
-        body.push_str(&format!("<p>{} more are in the JSON report.</p>\n", cells.len() - MOST_ROWS));
+        body.push_str(&format!(
+            "<p>{} in the JSON report.</p>\n",
+            counted(cells.len() - MOST_ROWS, "more is", "more are")
+        ));
     }
     body.push_str("</details>\n");
 }

@@ -5,6 +5,7 @@ use crate::evaluate::{Calibration, Label, Summary};
 use crate::report::escape::{markdown, markdown_code};
 use crate::report::quantity::{bytes, percent, seconds};
 use crate::report::words;
+use crate::wording::counted;
 
 /// The report of an evaluation.
 #[must_use]
@@ -100,8 +101,12 @@ fn calibration(text: &mut String, title: &str, found: &Calibration) {
     push(
         text,
         &format!(
-            "Calibration, {title}: ECE {:.4}, Brier {:.4}, {} pairs of which {} hard, prior {:.2}\n",
-            found.ece, found.brier, found.n, found.n_hard, found.prior
+            "Calibration, {title}: ECE {:.4}, Brier {:.4}, {} of which {} hard, prior {:.2}\n",
+            found.ece,
+            found.brier,
+            counted(found.n, "pair", "pairs"),
+            found.n_hard,
+            found.prior
         ),
     );
     push(text, "| likelihood | pairs | predicted | observed |\n|---|---|---|---|");

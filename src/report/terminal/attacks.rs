@@ -4,14 +4,15 @@ use crate::attacks::{Case, Matrix, Tally};
 use crate::report::escape;
 use crate::report::words;
 use crate::transforms::VARIANTS;
+use crate::wording::counted;
 
 /// The table, what did not hold, and what was not made.
 #[must_use]
 pub fn attacks(matrix: &Matrix) -> String {
     let mut text = format!(
-        "{} models, {} seeds a transform; related: the model against its transformed self, unrelated: another model against it\n\n",
-        matrix.models.len(),
-        matrix.n_seeds
+        "{}, {} a transform; related: the model against its transformed self, unrelated: another model against it\n\n",
+        counted(matrix.models.len(), "model", "models"),
+        counted(matrix.n_seeds, "seed", "seeds")
     );
     let mut line = |columns: [&str; 9]| {
         let [code, name, hits, common, undecided, false_hits, undecided_strangers, before, apart] = columns;

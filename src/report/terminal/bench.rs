@@ -4,6 +4,7 @@ use super::page::{Page, Style};
 use crate::bench::{BenchReport, DeviceReport, IoLine, Line, ModelReport, Outcome};
 use crate::report::baseline::Baseline;
 use crate::report::quantity::{bytes, count, percent, seconds, three_digits};
+use crate::wording::counted;
 
 /// The tables of a run, with the final newline.
 #[must_use]
@@ -160,7 +161,7 @@ fn io(page: &mut Page, lines: &[IoLine]) {
 
 fn changes(page: &mut Page, baseline: &Baseline) {
     page.blank();
-    page.row("baseline", &format!("{} lines of both runs", baseline.changes.len()));
+    page.row("baseline", &format!("{} of both runs", counted(baseline.changes.len(), "line", "lines")));
     let slower: Vec<String> = baseline
         .slower()
         .map(|change| {
@@ -173,6 +174,8 @@ fn changes(page: &mut Page, baseline: &Baseline) {
     }
     page.rows("", &slower);
     if !baseline.missing.is_empty() {
-        page.row("", &format!("{} lines of the earlier run were not measured now", baseline.missing.len()));
+        let were =
+            counted(baseline.missing.len(), "line of the earlier run was", "lines of the earlier run were");
+        page.row("", &format!("{were} not measured now"));
     }
 }

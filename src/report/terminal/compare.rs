@@ -5,6 +5,7 @@ use super::{layers, throughput};
 use crate::compare::{Comparison, Evidence, ModelFacts, NotTested, Side, WeightsVerdict, Why};
 use crate::report::quantity::{bytes, count, percent, three_digits};
 use crate::report::words;
+use crate::wording::counted;
 
 /// Renamings, differences, evidence and names shown unless `-v` asks for all.
 const SHORT_LIST: usize = 4;
@@ -38,16 +39,17 @@ fn model(page: &mut Page, side: &str, model: &ModelFacts) {
     let dot = page.symbol(" · ", ", ");
     let mut facts = vec![page.name(&model.family), format!("{} parameters", count(model.n_parameters))];
     if let Some(n_layers) = model.n_layers {
-        facts.push(format!("{n_layers} layers"));
+        facts.push(counted(n_layers, "layer", "layers"));
     }
     let dtypes: Vec<String> = model.dtypes.iter().take(3).map(|(name, _)| page.name(name)).collect();
     if !dtypes.is_empty() {
         facts.push(dtypes.join(" + "));
     }
+    let format = page.name(&model.format);
     facts.push(format!(
         "{} in {}",
         bytes(model.size_bytes),
-        files(&page.name(&model.format), model.files.len())
+        counted(model.files.len(), &format!("{format} file"), &format!("{format} files"))
     ));
     if let Some(commit) = &model.commit {
         facts.push(format!("commit {}", page.name(commit)));
@@ -59,10 +61,6 @@ fn model(page: &mut Page, side: &str, model: &ModelFacts) {
         let note = format!("note {}: {}", page.name(rule), page.sentence(says));
         page.row("", &note);
     }
-}
-
-fn files(format: &str, n: usize) -> String {
-    if n == 1 { format!("1 {format} file") } else { format!("{n} {format} files") }
 }
 
 fn architecture(page: &mut Page, comparison: &Comparison) {
@@ -86,7 +84,10 @@ fn architecture(page: &mut Page, comparison: &Comparison) {
     let differences: Vec<String> = architecture.differences.iter().map(|text| page.sentence(text)).collect();
     page.list("differs", &differences);
     if let Some((shared, larger)) = comparison.shared_tokens {
-        page.row("tokens", &format!("{shared} of {larger} token strings in common"));
+        page.row(
+            "tokens",
+            &format!("{shared} of {} in common", counted(larger, "token string", "token strings")),
+        );
     }
 }
 
@@ -241,7 +242,7 @@ fn group(page: &mut Page, all: &[NotTested], why: Why, side: Side) {
 }
 
 fn tensors(n: u64) -> String {
-    if n == 1 { "1 tensor".to_owned() } else { format!("{n} tensors") }
+    counted(n, "tensor", "tensors")
 }
 
 fn tool(page: &mut Page, comparison: &Comparison) {

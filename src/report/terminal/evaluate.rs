@@ -6,6 +6,7 @@ use crate::evaluate::{
 };
 use crate::report::quantity::{bytes, percent, seconds, three_digits};
 use crate::report::words;
+use crate::wording::counted;
 
 /// The report, with its final newline.
 #[must_use]
@@ -15,8 +16,11 @@ pub fn evaluation(manifest: &str, n_listed: usize, summary: &Summary, style: Sty
     let n_failed = n_listed - summary.n_compared;
     page.heading("EVALUATION", &name, Ink::Bold, "");
     let text = format!(
-        "{} of {} compared, {} families, {} marked hard",
-        summary.n_compared, n_listed, summary.n_families, summary.n_hard
+        "{} of {} compared, {}, {} marked hard",
+        summary.n_compared,
+        n_listed,
+        counted(summary.n_families, "family", "families"),
+        summary.n_hard
     );
     page.row("pairs", &text);
     for ((exit_code, code), n) in &summary.faults {
@@ -25,7 +29,13 @@ pub fn evaluation(manifest: &str, n_listed: usize, summary: &Summary, style: Sty
     }
     if n_listed > summary.n_pairs {
         let n_lines = n_listed - summary.n_pairs;
-        page.row("", &format!("{n_lines} lines of the manifest hold no pair (exit code 2)"));
+        page.row(
+            "",
+            &format!(
+                "{} no pair (exit code 2)",
+                counted(n_lines, "line of the manifest holds", "lines of the manifest hold")
+            ),
+        );
     }
     if n_failed > 0 {
         page.row("", "nothing below counts pairs that were not compared");
@@ -69,7 +79,14 @@ fn errors(page: &mut Page, summary: &Summary) {
     let ink = if rates.n_accused > 0 { Ink::Error } else { Ink::Bold };
     page.heading("ERRORS", &accused, ink, "independent pairs accused of sharing weights");
     page.row("one network", &format!("{} of {} accused", rates.n_same_config_accused, rates.n_same_config));
-    page.row("missed", &format!("{} of {} pairs that share weights", rates.n_missed, rates.n_shared));
+    page.row(
+        "missed",
+        &format!(
+            "{} of {}",
+            rates.n_missed,
+            counted(rates.n_shared, "pair that shares weights", "pairs that share weights")
+        ),
+    );
     page.row(
         "inconclusive",
         &format!("{} independent, {} shared", rates.n_independent_inconclusive, rates.n_shared_inconclusive),
@@ -77,9 +94,9 @@ fn errors(page: &mut Page, summary: &Summary) {
     page.row(
         "bound",
         &format!(
-            "{} of {} families wrong: at most {} at {} confidence (Clopper-Pearson, by family)",
+            "{} of {} wrong: at most {} at {} confidence (Clopper-Pearson, by family)",
             bound.n_wrong,
-            bound.n_families,
+            counted(bound.n_families, "family", "families"),
             percent(bound.bound),
             percent(CONFIDENCE)
         ),
@@ -136,10 +153,10 @@ fn words_said(page: &mut Page, confusion: &Confusion) {
 
 fn calibration(page: &mut Page, title: &str, found: &Calibration) {
     let text = format!(
-        "ECE {:.4}, Brier {:.4} over {} pairs ({} shared, {} hard) at prior {:.2}",
+        "ECE {:.4}, Brier {:.4} over {} ({} shared, {} hard) at prior {:.2}",
         found.ece,
         found.brier,
-        found.n,
+        counted(found.n, "pair", "pairs"),
         found.n_positive,
         percent(found.n_hard as f64 / found.n.max(1) as f64),
         found.prior
@@ -196,8 +213,10 @@ pub fn fitted(fitted: &Fitted, controls: &Controls, style: Style) -> String {
     page.row(
         "fitted on",
         &format!(
-            "{} pairs that share weights, {} independent ones, {} families",
-            fitted.n_fit.0, fitted.n_fit.1, fitted.n_fit_families
+            "{}, {}, {}",
+            counted(fitted.n_fit.0, "pair that shares weights", "pairs that share weights"),
+            counted(fitted.n_fit.1, "independent one", "independent ones"),
+            counted(fitted.n_fit_families, "family", "families")
         ),
     );
     let (low, high) = (three_digits(fitted.band.0), three_digits(fitted.band.1));
@@ -205,10 +224,10 @@ pub fn fitted(fitted: &Fitted, controls: &Controls, style: Style) -> String {
     page.row(
         "cap",
         &format!(
-            "{:.4}: {} of {} families wrong, at most {} of others{provisional}",
+            "{:.4}: {} of {} wrong, at most {} of others{provisional}",
             map.cap(),
             map.families_wrong,
-            map.families,
+            counted(map.families, "family", "families"),
             percent(map.false_positive_bound)
         ),
     );
@@ -218,7 +237,8 @@ pub fn fitted(fitted: &Fitted, controls: &Controls, style: Style) -> String {
             calibration(&mut page, title, found);
         }
     }
-    page.line(&format!("CONTROLS      {} independent trained pairs of the fit split", controls.n_pairs));
+    let pairs = counted(controls.n_pairs, "independent trained pair", "independent trained pairs");
+    page.line(&format!("CONTROLS      {pairs} of the fit split"));
     for (cell, control) in &controls.cells {
         let name = format!("{} {}", cell.statistic, words::depth_word(cell.depth));
         page.line(&format!(
@@ -256,7 +276,10 @@ fn null(page: &mut Page, title: &str, found: &[NullRates]) {
     let n_pairs = found.iter().map(|kind| kind.n_disjoint_pairs).max().unwrap_or(0);
     page.row(
         "KS",
-        &format!("one-sided, on {n_pairs} pairs that share no model: small p means too many small p"),
+        &format!(
+            "one-sided, on {} no model: small p means too many small p",
+            counted(n_pairs, "pair that shares", "pairs that share")
+        ),
     );
     page.blank();
 }

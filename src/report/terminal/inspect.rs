@@ -4,6 +4,7 @@ use super::page::{Page, Style};
 use crate::compare::ModelFacts;
 use crate::report::quantity::{bytes, count};
 use crate::report::wire::{Inspection, Roles, Values};
+use crate::wording::counted;
 
 /// The facts of one model, with the final newline.
 #[must_use]
@@ -42,7 +43,11 @@ pub fn inspection(inspection: &Inspection<'_>, model: &ModelFacts, style: Style)
 fn file_list(page: &Page, model: &ModelFacts) -> String {
     let names: Vec<String> = model.files.iter().take(3).map(|file| page.name(&file.name)).collect();
     let rest = model.files.len().saturating_sub(3);
-    if rest == 0 { names.join(", ") } else { format!("{} and {rest} more files", names.join(", ")) }
+    if rest == 0 {
+        names.join(", ")
+    } else {
+        format!("{} and {}", names.join(", "), counted(rest, "more file", "more files"))
+    }
 }
 
 fn dtype_list(page: &Page, model: &ModelFacts) -> String {
@@ -56,7 +61,8 @@ fn dtype_list(page: &Page, model: &ModelFacts) -> String {
 
 fn vocabulary(inspection: &Inspection<'_>) -> String {
     inspection.vocabulary.map_or("none".to_owned(), |vocabulary| {
-        format!("{} tokens, blake3 {}", vocabulary.tokens, vocabulary.blake3.get(..16).unwrap_or_default())
+        let n_tokens = counted(vocabulary.tokens, "token", "tokens");
+        format!("{n_tokens}, blake3 {}", vocabulary.blake3.get(..16).unwrap_or_default())
     })
 }
 
@@ -89,8 +95,12 @@ fn counts(values: &Values) -> String {
         format!("; {} of types not decoded", values.undecoded)
     };
     format!(
-        "{} NaN, {} Inf, {} zero, {} subnormal of {} elements read{undecoded}",
-        values.nan, values.inf, values.zero, values.subnormal, values.elements
+        "{} NaN, {} Inf, {} zero, {} subnormal of {} read{undecoded}",
+        values.nan,
+        values.inf,
+        values.zero,
+        values.subnormal,
+        counted(values.elements, "element", "elements")
     )
 }
 
@@ -103,7 +113,10 @@ fn tensors(page: &mut Page, inspection: &Inspection<'_>) {
         }
         let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
         let roles = if tensor.roles.is_empty() { tensor.how.to_owned() } else { tensor.roles.join(" + ") };
-        let bad = if n_bad == 0 { String::new() } else { format!(", {n_bad} elements are NaN or Inf") };
+        let bad = match n_bad {
+            0 => String::new(),
+            n => format!(", {} NaN or Inf", counted(n, "element is", "elements are")),
+        };
         let text = format!("{} {} [{}] {roles}{bad}", page.name(tensor.name), tensor.dtype, shape.join(", "));
         page.row(if n_bad == 0 { "" } else { "non-finite" }, &text);
     }

@@ -4,6 +4,7 @@ use super::page::{Ink, Page, Style};
 use crate::matrix::Matrix;
 use crate::report::quantity::seconds;
 use crate::report::words;
+use crate::wording::counted;
 
 /// Models in a grid of 100 columns: six a cell behind the name.
 const MOST_IN_A_GRID: usize = 12;
@@ -14,10 +15,11 @@ pub fn matrix(matrix: &Matrix, took_seconds: f64, style: Style) -> String {
     let mut page = Page::new(style);
     let n = matrix.models.len();
     let n_failed = matrix.cells.iter().filter(|cell| cell.is_none()).count();
-    let text = format!("{n} models, {} pairs in {}", matrix.cells.len(), seconds(took_seconds));
+    let n_pairs = counted(matrix.cells.len(), "pair", "pairs");
+    let text = format!("{n} models, {n_pairs} in {}", seconds(took_seconds));
     page.heading("MATRIX", &text, Ink::Bold, "");
     if n_failed > 0 {
-        page.row("", &format!("{n_failed} pairs could not be compared"));
+        page.row("", &format!("{} could not be compared", counted(n_failed, "pair", "pairs")));
     }
     page.blank();
     if n <= MOST_IN_A_GRID || style.verbose {

@@ -21,6 +21,18 @@ const VIT_LAYER: &[Rule] = &[
     ("pooler.dense", Is(Pooler)),
 ];
 
+/// The same as transformers 5 has it in memory, and adapters name it.
+const VIT_LAYER_IN_MEMORY: &[Rule] = &[
+    ("layers.N.attention.q_proj", Is(Q)),
+    ("layers.N.attention.k_proj", Is(K)),
+    ("layers.N.attention.v_proj", Is(V)),
+    ("layers.N.attention.o_proj", Is(O)),
+    ("layers.N.mlp.fc1", Is(Up)),
+    ("layers.N.mlp.fc2", Is(Down)),
+    ("layers.N.layernorm_before", Is(Norm1)),
+    ("layers.N.layernorm_after", Is(Norm2)),
+];
+
 /// timm, and the towers that follow it.
 const FUSED_BLOCK: &[Rule] = &[
     ("blocks.N.attn.qkv", QkvBlocks),
@@ -112,7 +124,7 @@ pub(super) const FAMILIES: &[Family] = &[
         "vit",
         &["vit", "deit"],
         &[
-            stack(&["vit.", "deit.", ""], Vision, &[VIT_LAYER]),
+            stack(&["vit.", "deit.", ""], Vision, &[VIT_LAYER, VIT_LAYER_IN_MEMORY]),
             stack(&[""], Vision, &[&[("classifier", Is(OutputHead))]]),
         ],
     ),

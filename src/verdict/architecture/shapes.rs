@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Architecture, ArchitectureVerdict, Described, Renaming};
 use crate::roles::{Assignment, Expert, Role};
 use crate::tensor::View;
+use crate::wording::counted;
 
 /// Rows and columns of a canonical matrix; a vector is one row.
 type Dims = (u64, u64);
@@ -135,7 +136,10 @@ fn name_differences(
         says.push(format!("{}: {a:?} and {b:?}", crate::tensor::escape(name)));
     }
     if other.len() > MAX_SHAPES_SHOWN {
-        says.push(format!("{} more weights have other shapes", other.len() - MAX_SHAPES_SHOWN));
+        says.push(format!(
+            "{} other shapes",
+            counted(other.len() - MAX_SHAPES_SHOWN, "more weight has", "more weights have")
+        ));
     }
     says
 }
