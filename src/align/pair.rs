@@ -231,21 +231,22 @@ fn shape(part: &CanonicalPart) -> Shape {
     (part.stored.view.n_rows, part.stored.view.n_cols, part.n_dimensions)
 }
 
-/// Parts without a role that have one name and one shape.
+/// Parts without a role that have one name, place in their tensor and shape.
 fn by_name(
     (left, right): (&CanonicalModel, &CanonicalModel),
     taken_left: &BTreeSet<usize>,
     name_of: &NameOf<'_>,
 ) -> Vec<(usize, usize)> {
+    let key = |side: Side, part: &CanonicalPart| (name_of(side, part), part.stored.view.base);
     let lefts = left.parts.iter().enumerate();
-    let left_names: HashMap<String, usize> = lefts
+    let left_names: HashMap<(String, u64), usize> = lefts
         .filter(|(idx, part)| is_unplaced(part) && !taken_left.contains(idx))
-        .map(|(idx, part)| (name_of(Side::Left, part), idx))
+        .map(|(idx, part)| (key(Side::Left, part), idx))
         .collect();
     let rights = right.parts.iter().enumerate().filter(|(_, part)| is_unplaced(part));
     rights
         .filter_map(|(idx, part)| {
-            let &left_idx = left_names.get(&name_of(Side::Right, part))?;
+            let &left_idx = left_names.get(&key(Side::Right, part))?;
             (shape(&left.parts[left_idx]) == shape(part)).then_some((left_idx, idx))
         })
         .collect()

@@ -4,10 +4,12 @@
 
 mod gain;
 mod layout;
+mod recurrent;
 
 pub use gain::gain_of;
 pub use layout::laid_out_like;
 
+use self::recurrent::RecurrentLayers;
 use crate::checkpoint::Checkpoint;
 use crate::roles::Part;
 use crate::roles::{Assignment, Component, How, Role, RoleMap};
@@ -27,6 +29,8 @@ pub struct CanonicalPart {
     pub stored: StoredView,
     /// Dimensions of the stored tensor.
     pub n_dimensions: usize,
+    /// A gate of a recurrent layer: its rows are hidden units.
+    pub is_gate: bool,
 }
 
 /// Why a tensor takes no part.
@@ -158,6 +162,7 @@ impl CanonicalModel {
 #[must_use]
 pub fn canonicalise(checkpoint: &Checkpoint, roles: &RoleMap) -> CanonicalModel {
     let (mut parts, mut left_out) = (Vec::new(), Vec::new());
+    let recurrent = RecurrentLayers::of(&checkpoint.tensors);
     for (tensor_idx, (tensor, (assignment, how))) in
         checkpoint.tensors.iter().zip(&roles.assignments).enumerate()
     {
@@ -177,7 +182,7 @@ pub fn canonicalise(checkpoint: &Checkpoint, roles: &RoleMap) -> CanonicalModel 
             left_out.push((tensor_idx, reason));
             continue;
         }
-        let mut push = |role: Option<Role>, view: View| {
+        let mut push = |role: Option<Role>, view: View, is_gate: bool| {
             let view = role.map_or(view, |role| upright_bias(&role, view));
             let (file, offset) = checkpoint.elements_of(tensor);
             let stored = StoredView { file, offset, dtype: tensor.dtype, view };
@@ -187,11 +192,15 @@ pub fn canonicalise(checkpoint: &Checkpoint, roles: &RoleMap) -> CanonicalModel 
                 how: *how,
                 stored,
                 n_dimensions: tensor.shape.len(),
+                is_gate,
             });
         };
         match assignment {
-            Assignment::Views(views) => views.iter().for_each(|(role, view)| push(Some(*role), *view)),
-            Assignment::Unknown(view) => push(None, *view),
+            Assignment::Views(views) => views.iter().for_each(|(role, view)| push(Some(*role), *view, false)),
+            Assignment::Unknown(view) => match recurrent.gates(tensor) {
+                Some(gates) => gates.into_iter().for_each(|gate| push(None, gate, true)),
+                None => push(None, *view, false),
+            },
             _ => {}
         }
     }

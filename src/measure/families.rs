@@ -226,8 +226,8 @@ impl Place<'_> {
 /// Tensors of an unknown graph: units are outputs that another tensor of the same model reads.
 ///
 /// Left out: outputs that nothing reads by shape (classes, boxes), outputs of a width that no tensor enters from another one or leaves for
-/// another one (what goes in and out of the model: pixels, sensors, nodes), depthwise and grouped filters, recurrent gate blocks and packed
-/// projections, whose rows have a fixed meaning.
+/// another one (what goes in and out of the model: pixels, sensors, nodes), depthwise and grouped filters, and packed projections, whose rows
+/// have a fixed meaning. Rows of recurrent gates are hidden units by design.
 fn tensor_rows(left: &CanonicalModel, right: &CanonicalModel, alignment: &Alignment) -> Vec<Family> {
     let is_matrix = |part: &CanonicalPart| {
         part.role.is_none_or(|role| role.part == Part::Other) && part.n_dimensions >= 2
@@ -246,14 +246,17 @@ fn tensor_rows(left: &CanonicalModel, right: &CanonicalModel, alignment: &Alignm
         .iter()
         .enumerate()
         .filter(|(_, pair)| {
-            let part = &right.parts[pair.right];
+            let (of_left, part) = (&left.parts[pair.left], &right.parts[pair.right]);
+            let is_inside = || {
+                read_by_another(&readers.0, of_left)
+                    && read_by_another(&readers.1, part)
+                    && hidden.0.contains(&of_left.stored.view.n_rows)
+                    && hidden.1.contains(&part.stored.view.n_rows)
+            };
             is_matrix(part)
                 && part.stored.view.n_cols >= 4
                 && part.stored.view.n_rows >= MIN_UNITS
-                && read_by_another(&readers.0, &left.parts[pair.left])
-                && read_by_another(&readers.1, part)
-                && hidden.0.contains(&left.parts[pair.left].stored.view.n_rows)
-                && hidden.1.contains(&part.stored.view.n_rows)
+                && (of_left.is_gate && part.is_gate || is_inside())
         })
         .map(|(pair_idx, pair)| Family {
             kind: Kind::TensorRows,

@@ -139,21 +139,25 @@ impl PlainStage {
         alignment: &Alignment,
         meter: &ReadMeter,
     ) -> Result<usize, Error> {
-        let mut n_equal = 0;
+        // gates of a recurrent layer, and matrices that were fused, are one tensor
+        let mut equal = HashSet::new();
         for idx in matrices(pair, alignment) {
             let is_equal = self.moments[idx]
                 .is_some_and(|sums| sums.n_elements >= MIN_EQUAL && sums.n_equal == sums.n_elements);
-            if !is_equal || n_equal == EQUAL_MATRICES {
+            if !is_equal || equal.len() == EQUAL_MATRICES {
                 continue;
             }
-            let stored = &pair.part(Side::Right, alignment.pairs[idx].right).stored;
+            let part = pair.part(Side::Right, alignment.pairs[idx].right);
+            let stored = &part.stored;
             let step = stored.view.n_rows.div_ceil(EQUAL_ROWS).max(1);
             let rows: Vec<u64> =
                 (0..stored.view.n_rows).step_by(usize::try_from(step).unwrap_or(1)).collect();
             let sample = read_rows(stored, &rows, 0..stored.view.n_cols.min(EQUAL_COLUMNS), meter)?;
-            n_equal += usize::from(!is_fixed(&sample, &sample));
+            if !is_fixed(&sample, &sample) {
+                equal.insert(part.tensor_idx);
+            }
         }
-        Ok(n_equal)
+        Ok(equal.len())
     }
 
     /// Gains and biases: vectors of the block graph, or one-dimensional weights of an unknown one.
