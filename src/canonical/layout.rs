@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{CanonicalModel, CanonicalPart};
-use crate::roles::How;
+use crate::roles::{How, Part};
 use crate::stream::StoredView;
 use crate::tensor::View;
 
@@ -46,6 +46,48 @@ pub fn laid_out_like(nameless: &CanonicalModel, named: &CanonicalModel) -> Optio
         }
     }
     is_other.then(|| CanonicalModel { parts, left_out: nameless.left_out.clone() })
+}
+
+/// Turns matrices without a role that `other` holds under the same name with rows and columns exchanged, as programs that store
+/// [inputs, outputs] write them; square ones too, where every other matrix of one name is turned.
+pub fn turn_like(
+    model: &mut CanonicalModel,
+    other: &CanonicalModel,
+    name_of: &dyn Fn(&CanonicalPart) -> String,
+    other_name_of: &dyn Fn(&CanonicalPart) -> String,
+) {
+    let is_matrix = |part: &CanonicalPart| {
+        part.n_dimensions == 2 && !part.is_gate && part.role.is_none_or(|role| role.part == Part::Other)
+    };
+    let shape = |part: &CanonicalPart| (part.stored.view.n_rows, part.stored.view.n_cols);
+    let shapes: BTreeMap<String, (u64, u64)> = other
+        .parts
+        .iter()
+        .filter(|part| is_matrix(part))
+        .map(|part| (other_name_of(part), shape(part)))
+        .collect();
+    let matches: Vec<(usize, bool, bool)> = model
+        .parts
+        .iter()
+        .enumerate()
+        .filter(|(_, part)| is_matrix(part))
+        .filter_map(|(idx, part)| {
+            let (own, wanted) = (shape(part), *shapes.get(&name_of(part))?);
+            let (is_same, is_turned) = (own == wanted, own == (wanted.1, wanted.0));
+            (is_same || is_turned).then_some((idx, is_same, is_turned))
+        })
+        .collect();
+    let any_turned = matches.iter().any(|(_, is_same, is_turned)| *is_turned && !is_same);
+    let all_turned = any_turned && matches.iter().all(|(_, _, is_turned)| *is_turned);
+    for (idx, is_same, is_turned) in matches {
+        let stored = &mut model.parts[idx].stored;
+        if is_turned
+            && (!is_same || all_turned)
+            && let Some(view) = stored.view.transposed()
+        {
+            stored.view = view;
+        }
+    }
 }
 
 /// Dimensions of the tensor that holds these parts; a vector is one row.

@@ -7,7 +7,7 @@ mod layout;
 mod recurrent;
 
 pub use gain::gain_of;
-pub use layout::laid_out_like;
+pub use layout::{laid_out_like, turn_like};
 
 use self::recurrent::RecurrentLayers;
 use crate::checkpoint::Checkpoint;

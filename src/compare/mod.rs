@@ -405,6 +405,10 @@ fn align(
         }
         _ => {}
     }
+    let name_in =
+        |checkpoint: &'_ Checkpoint, part: &CanonicalPart| checkpoint.tensors[part.tensor_idx].name.clone();
+    let (of_left, of_right) = (pair.left, pair.right);
+    canonical::turn_like(right, left, &|part| name_in(of_right, part), &|part| name_in(of_left, part));
     canonical::view_tied_head(left, right);
     canonical::view_tied_head(right, left);
     clock.stage("names", flop);

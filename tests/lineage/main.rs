@@ -584,3 +584,41 @@ fn beyond_the_bound_of_pairs_by_values_order_pairs() {
         assert!(found.not_tested.iter().all(|tensor| tensor.why != Why::Unpaired), "{n_vectors}");
     }
 }
+
+/// Rows and columns exchanged.
+fn turned(stored: &stored::Stored) -> stored::Stored {
+    let [n_rows, n_cols] = stored.shape[..] else { panic!("a matrix") };
+    let elements: Vec<&[u8]> = stored.bytes.chunks_exact(4).collect();
+    let places = (0..n_cols).flat_map(|col| (0..n_rows).map(move |row| row * n_cols + col));
+    let bytes = places.flat_map(|place| elements[place].iter().copied()).collect();
+    stored::Stored { dtype: stored.dtype, shape: vec![n_cols, n_rows], bytes }
+}
+
+#[test]
+fn matrices_stored_the_other_way_round_under_their_names_are_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let shapes = [("in", 96, 64), ("square", 96, 96), ("down", 64, 96), ("square2", 64, 64), ("out", 16, 64)];
+    // the square ones are turned only where every other matrix is
+    let write = |seed: u64, is_turned: &dyn Fn(&str) -> bool| -> PathBuf {
+        let tensors = (0_u64..).zip(shapes).map(|(label, (name, n_rows, n_cols))| {
+            let mut rng = Rng::new(&[seed, label]);
+            let values: Vec<f32> = (0..n_rows * n_cols).map(|_| rng.normal() as f32).collect();
+            let stored = stored::Stored::of_f32(&[n_rows, n_cols], &values);
+            (name.to_owned(), if is_turned(name) { turned(&stored) } else { stored })
+        });
+        let n_turned = shapes.iter().filter(|shape| is_turned(shape.0)).count();
+        let path = folder.path().join(format!("{seed}-{n_turned}"));
+        Model { tensors: tensors.collect(), config: None }.write(&path);
+        path
+    };
+    let upright = write(1, &|_: &str| false);
+    for is_turned in [(&|_: &str| true) as &dyn Fn(&str) -> bool, &|name: &str| name == "in" || name == "out"]
+    {
+        for seed in [1, 2] {
+            let found = compared(&upright, &write(seed, is_turned));
+            let is_same = verdict(&found) == WeightsVerdict::Identical;
+            assert_eq!(is_same, seed == 1, "{:?}", found.weights.reasons);
+            assert!(is_same || !is_accusation(verdict(&found)), "{:?}", found.weights.reasons);
+        }
+    }
+}
