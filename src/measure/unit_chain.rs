@@ -8,6 +8,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use rayon::prelude::*;
+
 use super::agreement::{Agreement, agreement, partners};
 use super::families::is_taps;
 use super::plain::plain;
@@ -144,6 +146,8 @@ const FOLLOWED_SHARE: f64 = 0.1;
 /// is there for.
 const SAME_ORDER: f64 = 0.5;
 const IN_PLACE: f64 = 0.25;
+/// Units that name a partner before all of them are looked at.
+const SAMPLED_UNITS: usize = 64;
 /// Orders kept for one width.
 const MAX_ORDERS: usize = 32;
 
@@ -176,19 +180,14 @@ pub fn unit_chain(
         };
         for tensor in tensors.iter().filter(is_meant) {
             for axis in [Axis::Rows, Axis::Columns] {
-                let Some(arranged) = arranged(tensor, axis, width, &order) else { continue };
-                let cost = 4 * (arranged.left.n_rows * arranged.right.n_rows * arranged.left.n_cols) as u64;
-                if *flop + cost > max_flop {
-                    continue;
-                }
-                *flop += cost;
-                let found = look(backend, &arranged, order.partners.len())?;
+                let Some(sides) = Arranged::of(tensor, axis, width, &order) else { continue };
+                let Some(found) = look(backend, &sides, max_flop, flop)? else { continue };
                 if order.found_in.is_some() {
                     n_tried += 1;
                     let link = Link {
                         id: tensor.id,
                         axis,
-                        width: arranged.n_units(),
+                        width: sides.n_units(),
                         known: width,
                         agreement: found.agreement,
                         median_cosine: found.median_cosine,
@@ -198,7 +197,7 @@ pub fn unit_chain(
                         best.insert(tensor.id, link);
                     }
                 }
-                let n_units = arranged.n_units();
+                let n_units = sides.n_units();
                 let is_right = if order.found_in.is_none() && width.0 < HALVED {
                     found.partners.len() as f64 >= MUTUAL_SHARE * n_units.0.min(n_units.1) as f64
                 } else {
@@ -241,53 +240,51 @@ fn known_before(width: Sizes) -> Vec<UnitOrder> {
     if width.0 == width.1 { vec![UnitOrder::in_place(width.0)] } else { Vec::new() }
 }
 
-/// Units of the looked-for axis as rows, their features those of the known units in the order of the partners.
-struct Arranged {
-    left: Matrix,
-    right: Matrix,
-    /// Consecutive features that belong to one known unit.
-    n_per_known: usize,
+/// Both sides of a tensor, one axis known, the units of the other one looked for.
+struct Arranged<'a> {
+    left: SideView<'a>,
+    right: SideView<'a>,
 }
 
-impl Arranged {
-    fn n_units(&self) -> Sizes {
-        (self.left.n_rows, self.right.n_rows)
-    }
-}
-
-/// None where the other axis has another width, or too little is there to be told apart.
-fn arranged(tensor: &ChainTensor, axis: Axis, width: Sizes, order: &UnitOrder) -> Option<Arranged> {
-    // consecutive columns that belong to one input
-    let n_taps = match (axis, tensor.n_taps) {
-        (_, Some(n_taps)) => n_taps,
-        (Axis::Rows, None) => taps(tensor.n_cols.0, width.0)?,
-        (Axis::Columns, None) => 1,
-    };
-    let side = |n_rows: usize, n_cols: usize| {
-        let n_inputs = n_cols / n_taps;
-        let (n_units, n_known) = match axis {
-            Axis::Rows => (n_rows, n_inputs),
-            Axis::Columns => (n_inputs, n_rows),
+impl<'a> Arranged<'a> {
+    /// None where the other axis has another width, or too little is there to be told apart.
+    fn of(tensor: &'a ChainTensor, axis: Axis, width: Sizes, order: &UnitOrder) -> Option<Arranged<'a>> {
+        // consecutive columns that belong to one input
+        let n_taps = match (axis, tensor.n_taps) {
+            (_, Some(n_taps)) => n_taps,
+            (Axis::Rows, None) => taps(tensor.n_cols.0, width.0)?,
+            (Axis::Columns, None) => 1,
         };
-        SideShape { axis, n_cols, n_taps, n_units, n_known }
-    };
-    let left = side(tensor.n_rows.0, tensor.n_cols.0);
-    let right = side(tensor.n_rows.1, tensor.n_cols.1);
-    let is_of_width = (left.n_known, right.n_known) == width && left.fits() && right.fits();
-    if !is_of_width
-        || left.n_units.min(right.n_units) < FEWEST_UNITS
-        || order.partners.len() * n_taps < FEWEST_FEATURES
-    {
-        return None;
+        let shape = |n_rows: usize, n_cols: usize| {
+            let n_inputs = n_cols / n_taps;
+            let (n_units, n_known) = match axis {
+                Axis::Rows => (n_rows, n_inputs),
+                Axis::Columns => (n_inputs, n_rows),
+            };
+            SideShape { axis, n_cols, n_taps, n_units, n_known }
+        };
+        let left = shape(tensor.n_rows.0, tensor.n_cols.0);
+        let right = shape(tensor.n_rows.1, tensor.n_cols.1);
+        let is_of_width = (left.n_known, right.n_known) == width && left.fits() && right.fits();
+        let n_partners = order.partners.len();
+        if !is_of_width
+            || left.n_units.min(right.n_units) < FEWEST_UNITS
+            || n_partners * n_taps < FEWEST_FEATURES
+        {
+            return None;
+        }
+        let partners = order.partners.iter();
+        let (of_left, of_right): (Vec<_>, Vec<_>) =
+            partners.map(|&(left, right, sign)| ((left as usize, 1.0), (right as usize, sign))).unzip();
+        Some(Arranged {
+            left: SideView::new(left, &tensor.left, &of_left),
+            right: SideView::new(right, &tensor.right, &of_right),
+        })
     }
-    let partners = order.partners.iter();
-    let (of_left, of_right): (Vec<_>, Vec<_>) =
-        partners.map(|&(left, right, sign)| ((left as usize, 1.0), (right as usize, sign))).unzip();
-    Some(Arranged {
-        left: left.gather(&tensor.left, &of_left),
-        right: right.gather(&tensor.right, &of_right),
-        n_per_known: n_taps,
-    })
+
+    fn n_units(&self) -> Sizes {
+        (self.left.shape.n_units, self.right.shape.n_units)
+    }
 }
 
 /// How many numbers of each of n_known inputs a row of a plain matrix reads.
@@ -312,33 +309,71 @@ impl SideShape {
         self.n_cols.is_multiple_of(self.n_taps)
     }
 
-    fn slice<'a>(&self, values: &'a [f32], unit: usize, known: usize) -> &'a [f32] {
-        let start = match self.axis {
+    fn place(&self, unit: usize, known: usize) -> usize {
+        match self.axis {
             Axis::Rows => unit * self.n_cols + known * self.n_taps,
             Axis::Columns => known * self.n_cols + unit * self.n_taps,
+        }
+    }
+}
+
+/// Units and rows that are copied together: one line of a cache holds their numbers.
+const COPIED: usize = 16;
+
+/// One side: its known units in the order of the partners, each with the factor that brings its slice to length 1 over all units,
+/// times its sign.
+struct SideView<'a> {
+    shape: SideShape,
+    values: &'a [f32],
+    known: Vec<(usize, f32)>,
+}
+
+impl<'a> SideView<'a> {
+    fn new(shape: SideShape, values: &'a [f32], partners: &[(usize, f32)]) -> SideView<'a> {
+        let factors = |partners: &[(usize, f32)]| -> Vec<(usize, f32)> {
+            let mut sums = vec![0.0_f64; partners.len()];
+            for unit in 0..shape.n_units {
+                for (sum, (known, _)) in sums.iter_mut().zip(partners) {
+                    let place = shape.place(unit, *known);
+                    let numbers = values[place..place + shape.n_taps].iter();
+                    *sum += numbers.map(|value| f64::from(finite(*value)).powi(2)).sum::<f64>();
+                }
+            }
+            let partners = partners.iter().zip(sums);
+            partners
+                .map(|(&(known, sign), sum)| {
+                    let factor = f64::from(sign) / sum.sqrt();
+                    // a slice of zeros says nothing
+                    (known, if factor.is_finite() { factor as f32 } else { 0.0 })
+                })
+                .collect()
         };
-        &values[start..start + self.n_taps]
+        let known = partners.par_chunks(COPIED).flat_map_iter(|partners| factors(partners)).collect();
+        SideView { shape, values, known }
     }
 
-    /// [units, known · taps], the slices of each known unit at length 1 over all units, times its sign.
-    fn gather(&self, values: &[f32], known: &[(usize, f32)]) -> Matrix {
-        let factors: Vec<f32> = known
-            .iter()
-            .map(|&(known, sign)| {
-                let numbers = (0..self.n_units).flat_map(|unit| self.slice(values, unit, known));
-                let sum_squares: f64 = numbers.map(|value| f64::from(finite(*value)).powi(2)).sum();
-                let factor = f64::from(sign) / sum_squares.sqrt();
-                // a slice of zeros says nothing
-                if factor.is_finite() { factor as f32 } else { 0.0 }
-            })
-            .collect();
-        let mut out = Vec::with_capacity(self.n_units * known.len() * self.n_taps);
-        for unit in 0..self.n_units {
-            for (&(known, _), factor) in known.iter().zip(&factors) {
-                out.extend(self.slice(values, unit, known).iter().map(|value| finite(*value) * factor));
+    /// Every `step`-th unit by every second known unit from `first` on (`half`), or by all: [units, known · taps].
+    fn features(&self, step: usize, half: Option<usize>) -> Matrix {
+        let shape = &self.shape;
+        let (first, every) = half.map_or((0, 1), |first| (first, 2));
+        let known: Vec<(usize, f32)> = self.known.iter().copied().skip(first).step_by(every).collect();
+        let units: Vec<usize> = (0..shape.n_units).step_by(step).collect();
+        let n_features = known.len() * shape.n_taps;
+        let mut out = vec![0.0_f32; units.len() * n_features];
+        let rows = out.par_chunks_mut((COPIED * n_features).max(1)).zip(units.par_chunks(COPIED));
+        rows.for_each(|(rows, units)| {
+            for (at, &(known, factor)) in known.iter().enumerate() {
+                for (row, &unit) in rows.chunks_exact_mut(n_features).zip(units) {
+                    let place = shape.place(unit, known);
+                    let numbers = &self.values[place..place + shape.n_taps];
+                    let features = &mut row[at * shape.n_taps..(at + 1) * shape.n_taps];
+                    for (feature, value) in features.iter_mut().zip(numbers) {
+                        *feature = finite(*value) * factor;
+                    }
+                }
             }
-        }
-        Matrix::from_f32(self.n_units, known.len() * self.n_taps, out)
+        });
+        Matrix::from_f32(units.len(), n_features, out)
     }
 }
 
@@ -354,40 +389,68 @@ struct Looked {
     median_cosine: f64,
 }
 
-fn look(backend: &Backend, arranged: &Arranged, n_known: usize) -> Result<Looked, Error> {
-    let product = |left: &Matrix, right: &Matrix| -> Result<AllPairs, Error> {
+/// None where it would cost more than is left. A sample of the left units decides whether all are looked at: most orders are tried on
+/// tensors that they are not about.
+fn look(
+    backend: &Backend,
+    sides: &Arranged<'_>,
+    max_flop: u64,
+    flop: &mut u64,
+) -> Result<Option<Looked>, Error> {
+    let (n_left, n_right) = sides.n_units();
+    let n_known = sides.left.known.len();
+    let n_features = n_known * sides.left.shape.n_taps;
+    let mut pays = |n_units: usize, n_features: usize| {
+        let cost = 2 * (n_units * n_right * n_features) as u64;
+        let is_paid = *flop + cost <= max_flop;
+        *flop += if is_paid { cost } else { 0 };
+        is_paid
+    };
+    let multiplied = |left: &Matrix, right: &Matrix| -> Result<AllPairs, Error> {
         Ok(all_pairs::all_pairs(backend, left, right, Ranking::Magnitude, Keep::Partners)?)
     };
-    let whole = product(&arranged.left, &arranged.right)?;
-    let half = |remainder: usize| {
-        let known = (remainder..n_known).step_by(2);
-        let places: Vec<usize> = known
-            .flat_map(|known| known * arranged.n_per_known..(known + 1) * arranged.n_per_known)
-            .collect();
-        product(&columns(&arranged.left, &places), &columns(&arranged.right, &places))
+    let product = |step: usize, half: usize| {
+        multiplied(&sides.left.features(step, Some(half)), &sides.right.features(1, Some(half)))
     };
+    let can_be_halved = n_known >= HALVED;
+    let step = n_left / SAMPLED_UNITS;
+    if can_be_halved && step >= 2 {
+        if !pays(n_left.div_ceil(step), n_features) {
+            return Ok(None);
+        }
+        let mut agreement = Agreement { n_agreeing: 0, n_in_place: 0, n_units: 0 };
+        let (first, second) = (product(step, 0)?.rows, product(step, 1)?.rows);
+        for (at, (first, second)) in first.iter().zip(&second).enumerate() {
+            let (Some(first), Some(second)) = (first.index, second.index) else { continue };
+            agreement.n_units += 1;
+            agreement.n_agreeing += usize::from(first == second);
+            agreement.n_in_place += usize::from(first == second && first as usize == at * step);
+        }
+        if agreement.share() < FOLLOWED_SHARE {
+            return Ok(Some(Looked { partners: Vec::new(), agreement, median_cosine: 0.0 }));
+        }
+    }
+    if !pays(n_left, 2 * n_features) {
+        return Ok(None);
+    }
+    let (left, right) = (sides.left.features(1, None), sides.right.features(1, None));
+    let whole = multiplied(&left, &right)?;
     let agreement = if n_known >= 2 {
-        agreement(&half(0)?, &half(1)?)
+        agreement(&product(1, 0)?, &product(1, 1)?)
     } else {
-        Agreement { n_agreeing: 0, n_in_place: 0, n_units: arranged.left.n_rows }
+        Agreement { n_agreeing: 0, n_in_place: 0, n_units: n_left }
     };
     let mut found = Vec::new();
     let mut cosines = Vec::new();
     for (row, column) in partners(&whole).into_iter().enumerate() {
         let Some(column) = column else { continue };
-        let dot: f64 = (0..arranged.left.n_cols)
-            .map(|k| f64::from(arranged.left.at(row, k)) * f64::from(arranged.right.at(column as usize, k)))
-            .sum();
+        let numbers = (0..n_features).map(|k| (left.at(row, k), right.at(column as usize, k)));
+        let dot: f64 = numbers.map(|(a, b)| f64::from(a) * f64::from(b)).sum();
         found.push((u32::try_from(row).unwrap_or(u32::MAX), column, if dot < 0.0 { -1.0 } else { 1.0 }));
         cosines.push(f64::from(whole.rows[row].score));
     }
-    Ok(Looked { partners: found, agreement, median_cosine: median(&cosines).unwrap_or(0.0) })
-}
-
-fn columns(matrix: &Matrix, places: &[usize]) -> Matrix {
-    let rows = 0..matrix.n_rows;
-    let values = rows.flat_map(|row| places.iter().map(move |&place| matrix.at(row, place))).collect();
-    Matrix::from_f32(matrix.n_rows, places.len(), values)
+    let median_cosine = median(&cosines).unwrap_or(0.0);
+    Ok(Some(Looked { partners: found, agreement, median_cosine }))
 }
 
 #[cfg(test)]
