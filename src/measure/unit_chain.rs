@@ -348,7 +348,7 @@ impl<'a> SideView<'a> {
                 })
                 .collect()
         };
-        let known = partners.par_chunks(COPIED).flat_map_iter(|partners| factors(partners)).collect();
+        let known = partners.par_chunks(COPIED).flat_map_iter(factors).collect();
         SideView { shape, values, known }
     }
 
