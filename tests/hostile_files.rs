@@ -93,7 +93,7 @@ fn length_only(length: u64) -> Vec<u8> {
 fn lengths_that_do_not_fit_are_refused() {
     check_files(vec![
         ("ST01", Vec::new(), Refused("ST-SHORT", "found:  0 bytes")),
-        ("ST02", vec![7], Refused("ST-SHORT", "found:  1 bytes")),
+        ("ST02", vec![7], Refused("ST-SHORT", "found:  1 byte")),
         ("ST03", vec![0; 7], Refused("ST-SHORT", "byte 7 is the first one missing")),
         ("ST04", vec![2, 0, 0, 0, 0, 0, 0, 0], Refused("ST-SHORT", "shorter than its header says")),
         ("ST05", vec![0; 8], Refused("ST-JSON", "header is empty")),

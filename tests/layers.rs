@@ -11,7 +11,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("gpu", &[]),
     ("reductions", &["tensor"]),
     ("cpu", &["tensor", "reductions"]),
-    ("source", &["tensor"]),
+    ("source", &["wording", "tensor"]),
     ("kernels", &["tensor", "gpu", "reductions", "cpu"]),
     ("checkpoint", &["wording", "tensor", "reductions", "cpu", "source"]),
     ("roles", &["tensor", "checkpoint"]),

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::folder::{Contents, listed};
 use super::weights::{self, Admitted};
 use super::{Checkpoint, Error, Limits, Note, TensorEntry, json, sidecar};
-use crate::source::{Fault, Source, grouped, shown};
+use crate::source::{Fault, Source, grouped, in_bytes, shown};
 use crate::wording::agreeing;
 
 /// Longest index that is read; a million tensors take about 100 MB.
@@ -173,9 +173,9 @@ impl Read {
             // some writers give a float
             Some(text) if text.parse() == Ok(size_bytes) || text.parse() == Ok(size_bytes as f64) => return,
             Some(text) => format!(
-                "total_size of the index is {}, the tensors have {} bytes",
+                "total_size of the index is {}, the tensors have {}",
                 shown(text),
-                grouped(size_bytes)
+                in_bytes(size_bytes)
             ),
         };
         self.notes.push(Note { rule: "IX-TOTAL-SIZE", says });

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Adapter, Config, Error, Note, Quantisation, Vocabulary, config, json, vocabulary};
-use crate::source::{Fault, Place, Source, grouped};
+use crate::source::{Fault, Place, Source, grouped, in_bytes};
 
 /// Longest config that is read; published ones stay below 1 MB.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
@@ -28,7 +28,7 @@ fn read_bytes(path: &Path, file: &dyn Source, max_bytes: u64, rule: &'static str
     if size > max_bytes {
         return Err(Fault::new(rule, "the file is longer than allowed")
             .in_file(path)
-            .found_wanted(format!("{} bytes", grouped(size)), format!("at most {}", grouped(max_bytes)))
+            .found_wanted(in_bytes(size), format!("at most {}", grouped(max_bytes)))
             .hint("no published model has such a file; fetch the original")
             .into());
     }

@@ -3,6 +3,7 @@
 use super::Error;
 use super::safetensors::{FORMAT_MAX_HEADER_BYTES, SNIFF_BYTES, sniff};
 use crate::source::{Fault, Source, grouped};
+use crate::wording::agreeing;
 
 /// First bytes in a message.
 const SHOWN_BYTES: usize = 8;
@@ -43,7 +44,12 @@ pub(super) fn check(file: &dyn Source) -> Result<(), Error> {
     }
     let found = match start.len() {
         0 => "an empty file".to_string(),
-        _ => format!("{} bytes that begin with {}", grouped(size), in_hex(&start)),
+        _ => format!(
+            "{} {} with {}",
+            grouped(size),
+            agreeing(size, "byte that begins", "bytes that begin"),
+            in_hex(&start)
+        ),
     };
     let fault = match named {
         Some(is) => Fault::new("FILE-FORMAT", format!("this is named like {is}, which is not read"))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::trace::Exchange;
 use super::units::Axis;
-use crate::align::{Alignment, PairedPart};
+use crate::align::{Alignment, PairedPart, is_token_table};
 use crate::canonical::{CanonicalModel, CanonicalPart, Group};
 use crate::roles::{Component, Expert, Graph, Part};
 
@@ -209,10 +209,12 @@ impl Place<'_> {
         Some(self.family(Kind::ValueChannels, Group::Attention, n_channels, exchange, members))
     }
 
+    /// Columns of token tables. Those of what embeds patches are pixels, which resemble their neighbours in any two models.
     fn residual_dimensions(&self) -> Option<Family> {
         let members: Vec<Member> = [Part::Embed, Part::Head]
             .iter()
             .filter_map(|part| self.parts.get(part))
+            .filter(|&&pair| self.pair(pair).2.role.is_some_and(|role| is_token_table(&role)))
             .map(|&pair| Member { pair, axis: Axis::Columns, blocks_per_group: 1 })
             .collect();
         let n_units = self.pair(members.first()?.pair).2.stored.view.n_cols;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::fault::{Fault, grouped, shown_path};
+use super::fault::{Fault, grouped, in_bytes, shown_path};
 
 /// Failure to find, open or read a source. Exit code 3.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +110,7 @@ impl Error {
             Error::Short { path, first_missing, wanted_end } => Fault::new("READ-SHORT", message)
                 .in_file(path)
                 .at_byte(*first_missing)
-                .found_wanted(format!("{} bytes", grouped(*first_missing)), grouped(*wanted_end))
+                .found_wanted(in_bytes(*first_missing), grouped(*wanted_end))
                 .hint("the file shrank after it was opened; run again when nothing writes to it"),
             Error::Remote(fault) => fault.clone(),
             Error::Changed { path, before, now } => Fault::new("CHANGED", message)

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::tensor::escape;
+use crate::wording::agreeing;
 
 /// Longest piece of foreign text inside a message, in characters.
 const SHOWN_CHARS: usize = 120;
@@ -146,6 +147,12 @@ pub fn grouped(count: u64) -> String {
         shown.push(digit);
     }
     shown
+}
+
+/// `1 byte`, `4,096 bytes`.
+#[must_use]
+pub fn in_bytes(count: u64) -> String {
+    format!("{} {}", grouped(count), agreeing(count, "byte", "bytes"))
 }
 
 #[cfg(test)]

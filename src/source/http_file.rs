@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::fault::{grouped, shown};
+use super::fault::{grouped, in_bytes, shown};
 use super::http::{Answer, Client, Facts, Retries, TRY_AGAIN, plain_etag};
 use super::ranged::Ranges;
 use super::url::Url;
@@ -176,7 +176,7 @@ impl HttpFile {
                 return Err(Fault::new("NET-RANGE", "the server says that the file ends earlier (416)")
                     .found_wanted(
                         answer.header("content-range").map_or("416".to_string(), shown),
-                        known.map_or("206".to_string(), |size| format!("{} bytes", grouped(size))),
+                        known.map_or("206".to_string(), in_bytes),
                     )
                     .hint("the file changed, or the server states a wrong length; fetch the model again"));
             }
@@ -191,7 +191,7 @@ impl HttpFile {
                     false => "the result was discarded; run again, or name a commit after '@'",
                 };
                 return Err(Fault::new("CHANGED", "the file's length is not the one that was listed")
-                    .found_wanted(format!("{} bytes", grouped(total)), grouped(known))
+                    .found_wanted(in_bytes(total), grouped(known))
                     .hint(hint));
             }
             (None, None) => {
@@ -237,7 +237,7 @@ impl Ranges for HttpFile {
             }
             if n_done < buffer.len() && !retries.wait(None) {
                 let fault = Fault::new("NET-CUT", "the connection broke off, and again at each attempt")
-                    .found_wanted(format!("{} bytes", grouped(n_done as u64)), grouped(buffer.len() as u64))
+                    .found_wanted(in_bytes(n_done as u64), grouped(buffer.len() as u64))
                     .hint(TRY_AGAIN);
                 return Err(self.named(fault, start + n_read as u64));
             }

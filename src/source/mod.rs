@@ -32,7 +32,7 @@ pub use access::{Access, Links, Network, Secret};
 pub use block::Block;
 pub use contain::Boundary;
 pub use error::{Error, NO_WEIGHTS};
-pub use fault::{Fault, grouped, shown, shown_path};
+pub use fault::{Fault, grouped, in_bytes, shown, shown_path};
 pub use folder::LocalFolder;
 pub use http::Patience;
 pub use hub::HubCache;

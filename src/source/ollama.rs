@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::fault::{Fault, grouped, shown, shown_path};
+use super::fault::{Fault, grouped, in_bytes, shown, shown_path};
 use super::{Error, LocalFile, Source};
 
 /// Longest manifest; written ones stay below 4 KB.
@@ -166,10 +166,10 @@ pub(super) fn weights_of(manifest: &Path) -> Result<(String, u64), Error> {
     let file = LocalFile::open(manifest)?;
     let size = file.size_bytes();
     if size > MAX_MANIFEST_BYTES {
-        return Err(refuse(Fault::new("OL-MANIFEST", "the manifest is longer than allowed").found_wanted(
-            format!("{} bytes", grouped(size)),
-            format!("at most {}", grouped(MAX_MANIFEST_BYTES)),
-        )));
+        return Err(refuse(
+            Fault::new("OL-MANIFEST", "the manifest is longer than allowed")
+                .found_wanted(in_bytes(size), format!("at most {}", grouped(MAX_MANIFEST_BYTES))),
+        ));
     }
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
     file.read_at(0, &mut bytes)?;
@@ -225,7 +225,7 @@ pub(super) fn check_size(path: &Path, blob: &dyn Source, wanted_bytes: u64) -> R
     Err(Error::Refused(
         fault
             .in_file(path)
-            .found_wanted(format!("{} bytes", grouped(size)), grouped(wanted_bytes))
+            .found_wanted(in_bytes(size), grouped(wanted_bytes))
             .hint("the download looks unfinished; fetch the model again with ollama pull"),
     ))
 }

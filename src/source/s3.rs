@@ -9,7 +9,7 @@ use object_store::path::Path as Key;
 use object_store::{ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, RetryConfig};
 use tokio::runtime::Runtime;
 
-use super::fault::{grouped, shown};
+use super::fault::{grouped, in_bytes, shown};
 use super::http::TRY_AGAIN;
 use super::ranged::{Pool, RangedFile, Ranges};
 use super::{Access, Error, Fault, Found, Patience, Place, Source};
@@ -154,7 +154,7 @@ impl Ranges for Object {
             let fault = Fault::new("NET-RANGE", "the object store sends another range than was asked for")
                 .in_file(&self.path)
                 .at_byte(offset)
-                .found_wanted(format!("{} bytes", grouped(bytes.len() as u64)), grouped(buffer.len() as u64));
+                .found_wanted(in_bytes(bytes.len() as u64), grouped(buffer.len() as u64));
             return Err(Error::Remote(fault));
         }
         buffer.copy_from_slice(&bytes);

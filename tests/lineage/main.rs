@@ -622,3 +622,18 @@ fn matrices_stored_the_other_way_round_under_their_names_are_the_same() {
         }
     }
 }
+
+#[test]
+fn pixels_of_a_patch_embedding_are_no_residual_dimensions() {
+    let folder = tempfile::tempdir().unwrap();
+    for (begin, is_tested) in [("vit", false), ("llama", true)] {
+        let write = |seed: u64| {
+            let path = folder.path().join(format!("{begin}{seed}"));
+            drawn::draw(layout(begin), seed, 0.0).write(&path);
+            path
+        };
+        let found = compared(&write(1), &write(2));
+        let tests = found.measures.traces.iter().filter(|(kind, _)| kind == "residual dimensions");
+        assert_eq!(tests.count() > 0, is_tested, "{begin}: {:?}", found.measures.traces);
+    }
+}

@@ -1,7 +1,7 @@
 //! Reads a header from front to back: nothing is allocated by a number in it, and nothing behind the file's end is asked for.
 
 use crate::checkpoint::Error;
-use crate::source::{Fault, Source, grouped};
+use crate::source::{Fault, Source, grouped, in_bytes};
 
 /// Bytes fetched at a time.
 const FETCH_BYTES: u64 = 64 << 10;
@@ -41,7 +41,7 @@ impl<'a> Cursor<'a> {
             return Err(Fault::new("GG-SHORT", format!("the file ends inside {what}"))
                 .at_byte(size)
                 .found_wanted(
-                    format!("{} bytes", grouped(size)),
+                    in_bytes(size),
                     format!("at least {}", grouped(self.position.saturating_add(n_bytes))),
                 )
                 .hint("the download looks unfinished; fetch this file again"));
@@ -133,7 +133,7 @@ impl<'a> Cursor<'a> {
             .at_byte(at)
             .found_wanted(
                 format!("{} {what}", grouped(count)),
-                format!("at most {} in the {} bytes left", grouped(most), grouped(self.left_bytes())),
+                format!("at most {} in the {} left", grouped(most), in_bytes(self.left_bytes())),
             ))
     }
 
@@ -144,10 +144,7 @@ impl<'a> Cursor<'a> {
         if length > self.left_bytes() {
             return Err(Fault::new("GG-STRING", format!("{what} is longer than the rest of the file"))
                 .at_byte(at)
-                .found_wanted(
-                    format!("{} bytes", grouped(length)),
-                    format!("at most {}", grouped(self.left_bytes())),
-                )
+                .found_wanted(in_bytes(length), format!("at most {}", grouped(self.left_bytes())))
                 .into());
         }
         Ok(length)

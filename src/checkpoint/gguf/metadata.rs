@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::cursor::Cursor;
 use crate::checkpoint::Error;
-use crate::source::{Fault, grouped, shown};
+use crate::source::{Fault, grouped, in_bytes, shown};
 
 /// Most keys; published files have fewer than a hundred.
 const MAX_KEYS: u64 = 65_536;
@@ -136,7 +136,7 @@ fn read_key(cursor: &mut Cursor<'_>) -> Result<String, Error> {
     if length == 0 || length > MAX_KEY_BYTES {
         return Err(Fault::new("GG-KEY", "a metadata key has an impossible length")
             .at_byte(at)
-            .found_wanted(format!("{} bytes", grouped(length)), format!("1 to {}", grouped(MAX_KEY_BYTES)))
+            .found_wanted(in_bytes(length), format!("1 to {}", grouped(MAX_KEY_BYTES)))
             .into());
     }
     let bytes = cursor.string(length, "a metadata key")?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::blocks;
 use super::cursor::Cursor;
 use crate::checkpoint::{Error, Note, TensorEntry};
-use crate::source::{Fault, Source, grouped, shown};
+use crate::source::{Fault, Source, grouped, in_bytes, shown};
 use crate::tensor::{BlockType, Dtype};
 
 /// Name length, rank, type and offset of a scalar without a name.
@@ -170,10 +170,7 @@ fn name(cursor: &mut Cursor<'_>) -> Result<String, Error> {
     if length > MAX_NAME_BYTES {
         return Err(Fault::new("GG-NAME", "a tensor's name is too long")
             .at_byte(at)
-            .found_wanted(
-                format!("{} bytes", grouped(length)),
-                format!("at most {}", grouped(MAX_NAME_BYTES)),
-            )
+            .found_wanted(in_bytes(length), format!("at most {}", grouped(MAX_NAME_BYTES)))
             .into());
     }
     let bytes = cursor.string(length, "the name of a tensor")?;
@@ -266,10 +263,7 @@ fn tile(infos: &[Info], alignment: u64, data_start: u64, file_bytes: u64) -> Res
             )
             .of_tensor(&info.name)
             .at_byte(file_bytes)
-            .found_wanted(
-                format!("{} bytes", grouped(file_bytes)),
-                format!("at least {}", grouped(data_start + end)),
-            )
+            .found_wanted(in_bytes(file_bytes), format!("at least {}", grouped(data_start + end)))
             .hint("the download looks unfinished; fetch this file again"));
         }
     }
@@ -277,7 +271,7 @@ fn tile(infos: &[Info], alignment: u64, data_start: u64, file_bytes: u64) -> Res
     if file_bytes > most {
         return Err(Fault::new("GG-TRAILING", "the file goes on after the last tensor")
             .at_byte(most)
-            .found_wanted(format!("{} bytes", grouped(file_bytes)), format!("at most {}", grouped(most)))
+            .found_wanted(in_bytes(file_bytes), format!("at most {}", grouped(most)))
             .hint("something was appended to the file; fetch the original again"));
     }
     Ok(())

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::wire::{Field, Value, Wire};
 use crate::checkpoint::{Error, Limits};
-use crate::source::{Fault, grouped, shown};
+use crate::source::{Fault, grouped, in_bytes, shown};
 use crate::tensor::Dtype;
 
 /// Longest name of a tensor or node, as in safetensors.
@@ -358,10 +358,7 @@ impl Finder<'_, '_> {
         self.wire.text(range, MAX_NAME_BYTES)?.ok_or_else(|| {
             Fault::new("ON-NAME", "a name is too long, or no text")
                 .at_byte(range.start)
-                .found_wanted(
-                    format!("{} bytes", grouped(range.end - range.start)),
-                    "at most 4,096 bytes of UTF-8",
-                )
+                .found_wanted(in_bytes(range.end - range.start), "at most 4,096 bytes of UTF-8")
                 .into()
         })
     }

@@ -15,7 +15,7 @@ use self::names::Renamed;
 use self::wire::Wire;
 use super::strided::Strided;
 use super::{Checkpoint, Encoding, Error, Limits, Note, TensorEntry, index};
-use crate::source::{Fault, Place, Source, grouped, shown};
+use crate::source::{Fault, Place, Source, grouped, in_bytes, shown};
 use crate::wording::agreeing;
 
 /// The word of reports.
@@ -104,7 +104,7 @@ impl Files<'_> {
             );
             let found = format!(
                 "{} from byte {} of {}",
-                given_bytes.map_or("the rest".to_owned(), |given| format!("{} bytes", grouped(given))),
+                given_bytes.map_or("the rest".to_owned(), in_bytes),
                 grouped(offset),
                 grouped(size)
             );

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use crate::checkpoint::Error;
-use crate::source::{Fault, Source, grouped};
+use crate::source::{Fault, Source, grouped, in_bytes};
 
 /// Bytes fetched at a time.
 const FETCH_BYTES: u64 = 64 << 10;
@@ -152,10 +152,7 @@ fn take(message: &mut Range<u64>, n_bytes: u64) -> Result<Range<u64>, Box<Fault>
     let Some(end) = start.checked_add(n_bytes).filter(|end| *end <= message.end) else {
         return Err(Fault::new("ON-LENGTH", "a field reaches past the end of the message that it is in")
             .at_byte(start)
-            .found_wanted(
-                format!("{} bytes", grouped(n_bytes)),
-                format!("at most {}", grouped(message.end - start)),
-            )
+            .found_wanted(in_bytes(n_bytes), format!("at most {}", grouped(message.end - start)))
             .hint("the download looks unfinished; fetch this file again"));
     };
     message.start = end;

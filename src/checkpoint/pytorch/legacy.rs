@@ -5,7 +5,7 @@ use super::machine::{self, Outcome};
 use super::storage::Storages;
 use super::value::{Id, Pickled, Value};
 use crate::checkpoint::{Error, Limits};
-use crate::source::{Fault, Source, grouped};
+use crate::source::{Fault, Source, grouped, in_bytes};
 
 /// The first pickle: PROTO 2, LONG1 of 0x1950a86a20f9469cfc6c, STOP.
 pub(super) const MAGIC: &[u8; 15] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e";
@@ -127,7 +127,7 @@ fn storages(
         let short = |wanted: u64| {
             Fault::new("PK-SHORT", "a storage ends after the end of the file")
                 .at_byte(file.size_bytes())
-                .found_wanted(format!("{} bytes", grouped(file.size_bytes())), grouped(wanted))
+                .found_wanted(in_bytes(file.size_bytes()), grouped(wanted))
                 .hint("the download looks unfinished; fetch this file again")
         };
         if at.saturating_add(8) > file.size_bytes() {
@@ -150,7 +150,7 @@ fn storages(
     if at != file.size_bytes() {
         return Err(Fault::new("PK-TRAILING", "the file goes on after its last storage")
             .at_byte(at)
-            .found_wanted(format!("{} bytes", grouped(file.size_bytes())), grouped(at))
+            .found_wanted(in_bytes(file.size_bytes()), grouped(at))
             .into());
     }
     Ok(found)

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::value::{Elements, Global, Id, Pickled, StorageRef, TensorRef, Value};
-use crate::source::{Fault, grouped, shown};
+use crate::source::{Fault, grouped, in_bytes, shown};
 use crate::tensor::Dtype;
 
 /// Most values of a pickle: some 150,000 tensors, and below 256 MiB of memory.
@@ -57,7 +57,7 @@ pub(super) fn read_whole(bytes: Vec<u8>, first_byte: u64) -> Result<Pickled, Box
         Outcome::Whole { n_bytes, .. } => {
             Err(Fault::new("PK-TRAILING", "bytes stand behind the end of the pickle")
                 .at_byte(first_byte + n_bytes as u64)
-                .found_wanted(format!("{} bytes more", grouped((bytes.len() - n_bytes) as u64)), "none"))
+                .found_wanted(format!("{} more", in_bytes((bytes.len() - n_bytes) as u64)), "none"))
         }
         Outcome::Short => Err(Fault::new("PK-SHORT", "the pickle ends inside an instruction")
             .at_byte(first_byte + bytes.len() as u64)

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::value::{Id, Pickled, TensorRef, Value};
 use crate::checkpoint::{Error, Limits, Note};
-use crate::source::{Fault, grouped, shown};
+use crate::source::{Fault, grouped, in_bytes, shown};
 use crate::wording::agreeing;
 
 /// Longest name of a tensor, as in safetensors.
@@ -64,7 +64,7 @@ pub(super) fn find<'a>(pickled: &'a Pickled, limits: &Limits) -> Result<Found<'a
         };
         if name.len() > MAX_NAME_BYTES {
             return Err(Fault::new("PK-NAME", "a tensor's name is too long")
-                .found_wanted(format!("{} bytes", grouped(name.len() as u64)), "at most 4,096")
+                .found_wanted(in_bytes(name.len() as u64), "at most 4,096")
                 .into());
         }
         if !names.insert(name) {

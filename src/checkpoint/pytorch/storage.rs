@@ -7,7 +7,7 @@ use super::state_dict::Named;
 use super::value::{Elements, Value};
 use crate::checkpoint::strided::Strided;
 use crate::checkpoint::{Encoding, TensorEntry};
-use crate::source::{Fault, Source, grouped, shown};
+use crate::source::{Fault, Source, grouped, in_bytes, shown};
 
 /// Byte ranges of a file by the key of their storage.
 #[derive(Debug, Default)]
@@ -42,10 +42,7 @@ impl Storages {
                 format!("the storage '{}' has another length than the pickle says", shown(key)),
             )
             .at_byte(offset)
-            .found_wanted(
-                format!("{} bytes", grouped(size_bytes)),
-                format!("{} × {unit_bytes}", grouped(storage.n_elements)),
-            )
+            .found_wanted(in_bytes(size_bytes), format!("{} × {unit_bytes}", grouped(storage.n_elements)))
             .hint("the file is damaged; fetch it again"));
         }
         let n_stored = size_bytes / element_bytes;

@@ -11,7 +11,7 @@ use super::machine;
 use super::storage::Storages;
 use super::value::{Pickled, Value};
 use crate::checkpoint::{Error, Limits};
-use crate::source::{Fault, Source, grouped, shown};
+use crate::source::{Fault, Source, grouped, in_bytes, shown};
 
 const LOCAL: u32 = 0x0403_4b50;
 const CENTRAL: u32 = 0x0201_4b50;
@@ -189,7 +189,7 @@ fn read_directory(
         return Err(Fault::new("PK-SIZE", "the archive's directory is longer than allowed")
             .at_byte(directory.offset)
             .found_wanted(
-                format!("{} bytes", grouped(directory.size_bytes)),
+                in_bytes(directory.size_bytes),
                 format!("at most {}", grouped(limits.max_header_bytes)),
             )
             .hint("raise --max-header-bytes if this is intended")
@@ -327,10 +327,7 @@ fn read_entry(
     if entry.size_bytes > max_bytes {
         return Err(Fault::new("PK-SIZE", format!("'{}' is longer than allowed", shown(name)))
             .at_byte(entry.header_at)
-            .found_wanted(
-                format!("{} bytes", grouped(entry.size_bytes)),
-                format!("at most {}", grouped(max_bytes)),
-            )
+            .found_wanted(in_bytes(entry.size_bytes), format!("at most {}", grouped(max_bytes)))
             .hint("raise --max-header-bytes if this is intended")
             .into());
     }

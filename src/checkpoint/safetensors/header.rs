@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::checkpoint::json;
 use crate::checkpoint::{Limits, TensorEntry};
-use crate::source::{Fault, grouped, shown};
+use crate::source::{Fault, grouped, in_bytes, shown};
 use crate::tensor::Dtype;
 
 /// Highest rank; no published tensor comes near.
@@ -134,7 +134,7 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_, '_, 'de> {
             if name.len() > MAX_NAME_BYTES {
                 let fault =
                     Fault::new("ST-NAME", "a tensor's name is too long").of_tensor(&name).found_wanted(
-                        format!("{} bytes", grouped(name.len() as u64)),
+                        in_bytes(name.len() as u64),
                         format!("at most {}", grouped(MAX_NAME_BYTES as u64)),
                     );
                 return Err(state.refuse(fault));
@@ -252,9 +252,9 @@ fn entry(dtype: &str, shape: Vec<u64>, offsets: &[u64]) -> Result<TensorEntry, B
     if needed != size_bytes {
         return Err(Fault::new(
             "ST-SIZE",
-            format!("needs {} bytes but its range holds {}", grouped(needed), grouped(size_bytes)),
+            format!("needs {} but its range holds {}", in_bytes(needed), grouped(size_bytes)),
         )
-        .found_wanted(format!("{} bytes", grouped(size_bytes)), grouped(needed)));
+        .found_wanted(in_bytes(size_bytes), grouped(needed)));
     }
     Ok(TensorEntry {
         name: String::new(),

@@ -9,7 +9,7 @@ pub(super) use self::sniff::{SNIFF_BYTES, sniff};
 
 pub use self::header::CONFIG_KEY;
 use super::{Config, Error, Limits, Note, TensorEntry, config};
-use crate::source::{Fault, Source, grouped};
+use crate::source::{Fault, Source, grouped, in_bytes};
 
 /// Bytes before the header: its length, little endian.
 const LENGTH_BYTES: u64 = 8;
@@ -88,7 +88,7 @@ fn header_length(file: &dyn Source, limits: &Limits) -> Result<u64, Error> {
             "the file is shorter than the length field of a safetensors header",
         )
         .at_byte(size)
-        .found_wanted(format!("{size} bytes"), "at least 8")
+        .found_wanted(in_bytes(size), "at least 8")
         .hint("the download looks unfinished; fetch this file again")
         .into());
     }
@@ -103,11 +103,9 @@ fn header_length(file: &dyn Source, limits: &Limits) -> Result<u64, Error> {
         return Err(fault.into());
     }
     if length > limits.max_header_bytes {
-        let fault =
-            Fault::new("ST-HEADER-SIZE", "the header is longer than allowed").at_byte(0).found_wanted(
-                format!("{} bytes", grouped(length)),
-                format!("at most {}", grouped(limits.max_header_bytes)),
-            );
+        let fault = Fault::new("ST-HEADER-SIZE", "the header is longer than allowed")
+            .at_byte(0)
+            .found_wanted(in_bytes(length), format!("at most {}", grouped(limits.max_header_bytes)));
         return Err(match length <= FORMAT_MAX_HEADER_BYTES {
             true => fault.hint("the format allows it: raise --max-header-bytes if this is intended"),
             false => {
@@ -119,10 +117,7 @@ fn header_length(file: &dyn Source, limits: &Limits) -> Result<u64, Error> {
     if is_short {
         return Err(Fault::new("ST-SHORT", "the file is shorter than its header says")
             .at_byte(size)
-            .found_wanted(
-                format!("{} bytes", grouped(size)),
-                format!("at least {}", grouped(LENGTH_BYTES + length)),
-            )
+            .found_wanted(in_bytes(size), format!("at least {}", grouped(LENGTH_BYTES + length)))
             .hint("the download looks unfinished; fetch this file again")
             .into());
     }

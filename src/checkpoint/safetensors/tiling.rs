@@ -1,7 +1,7 @@
 //! The ranges of all tensors must tile the data of the file: no hole, no overlap, no byte more or less.
 
 use crate::checkpoint::{TensorEntry, duplicates};
-use crate::source::{Fault, grouped, shown};
+use crate::source::{Fault, grouped, in_bytes, shown};
 
 /// Sorts entries by range and checks that they cover `0..data_bytes` exactly and that no name occurs twice.
 ///
@@ -27,9 +27,7 @@ pub(super) fn check(entries: &mut [TensorEntry], data_start: u64, data_bytes: u6
     }
     let file_bytes = data_start.saturating_add(data_bytes);
     let wanted_bytes = data_start.saturating_add(end);
-    let found_wanted = |fault: Box<Fault>| {
-        fault.found_wanted(format!("{} bytes", grouped(file_bytes)), grouped(wanted_bytes))
-    };
+    let found_wanted = |fault: Box<Fault>| fault.found_wanted(in_bytes(file_bytes), grouped(wanted_bytes));
     if end < data_bytes {
         let fault = Fault::new("ST-TRAILING", "the file goes on after the last tensor")
             .at_byte(wanted_bytes)
