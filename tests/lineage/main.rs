@@ -424,15 +424,17 @@ fn cpu_and_software_vulkan_write_the_same_document() {
     };
     let cpu = Backend::Cpu(Cpu::detect());
     let mut wrong = Vec::new();
-    for (left, right) in [
-        ("base", "finetune"),
-        ("base", "independent-yinames"),
-        ("base", "int4"),
-        ("base", "layer-dropped"),
-        ("base", "disguised"),
-    ] {
-        let on = |backend| document(&compared_on(backend, &zoo(left), &zoo(right), Effort::Standard));
-        wrong.extend(difference("$", &on(&cpu), &on(&gpu)).map(|found| format!("{left} ~ {right}: {found}")));
+    let folder = tempfile::tempdir().unwrap();
+    let (net, moved) = (folder.path().join("net"), folder.path().join("moved"));
+    let convolutions = drawn::draw(layout("convolutions"), 1, 0.0);
+    convolutions.write(&net);
+    with_channels(&convolutions, &|n| (0..n).rev().collect()).write(&moved);
+    let of_zoo = ["finetune", "independent-yinames", "int4", "layer-dropped", "disguised"];
+    let pairs = of_zoo.map(|right| (zoo("base"), zoo(right)));
+    for (left, right) in pairs.into_iter().chain([(net, moved)]) {
+        let on = |backend| document(&compared_on(backend, &left, &right, Effort::Standard));
+        let found = difference("$", &on(&cpu), &on(&gpu));
+        wrong.extend(found.map(|found| format!("{} ~ {}: {found}", left.display(), right.display())));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
