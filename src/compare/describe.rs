@@ -520,7 +520,7 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
         );
         add(nearness.abs(), "token-span", "embeddings", nearness, 0.0, nearness >= SHARED_SPAN, says);
     }
-    if let Some(chain) = facts.unit_chain {
+    if let Some(chain) = facts.unit_chain.filter(|chain| chain.n_reached > 0) {
         let says = if chain.n_found == 0 {
             format!(
                 "no order of units other than in place leads from tensor to tensor: of {} that one was tried on, the units of \

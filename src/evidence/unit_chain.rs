@@ -8,6 +8,9 @@ use crate::measure::unit_chain::{Chain, Link, Sizes};
 const FOUND_SHARE: f64 = 0.25;
 /// The largest share measured between independent models.
 const CONTROL_SHARE: f64 = 0.0625;
+/// Spread of lengths (half the distance of the quartiles of ln) from which on units were rescaled: a factor from a half to two leaves
+/// .35, training .01 to .1.
+const RESCALED: f64 = 0.2;
 /// Tensors that must be found, and the share of those that an order reached.
 const FEWEST_FOUND: usize = 2;
 const FOUND_OF_REACHED: f64 = 0.5;
@@ -27,6 +30,10 @@ pub struct ChainEvidence {
     pub n_cut: usize,
     /// Median over the tensors found of the median cosine of partners.
     pub median_cosine: f64,
+    /// Units were rescaled, each by its own factor: gains and biases are no longer comparable.
+    pub is_rescaled: bool,
+    /// The same where units stand in place: the median cosine, factors taken out.
+    pub rescaled_in_place: Option<f64>,
     /// Gains and biases in the orders found.
     pub constants: Option<TrainedConstants>,
     /// Weight on the scale of ln p.
@@ -64,6 +71,13 @@ pub fn weigh_chain(chain: &Chain, is_hidden: &dyn Fn(Sizes) -> bool) -> ChainEvi
         chain.links.iter().filter(|link| !(counts(link) && has_own_order(link))).collect();
     let found: Vec<&Link> = reached.iter().copied().filter(|link| counts(link)).collect();
     let cosines: Vec<f64> = found.iter().map(|link| link.median_cosine).collect();
+    let in_place: Vec<&Link> = chain.in_place.iter().filter(|link| counts(link)).collect();
+    let cosines_in_place: Vec<f64> = in_place.iter().map(|link| link.median_cosine).collect();
+    let is_rescaled = |links: &[&Link]| {
+        let spreads: Vec<f64> = links.iter().map(|link| link.scale_spread).collect();
+        links.len() >= FEWEST_FOUND
+            && crate::numerics::median(&spreads).is_some_and(|spread| spread >= RESCALED)
+    };
     let weights = found.iter().map(|link| ln_weight_against(&link.agreement, CONTROL_SHARE));
     ChainEvidence {
         n_reached: reached.len(),
@@ -71,6 +85,8 @@ pub fn weigh_chain(chain: &Chain, is_hidden: &dyn Fn(Sizes) -> bool) -> ChainEvi
         found: found.iter().map(|link| (link.id, link.agreement.share())).collect(),
         n_cut: found.iter().filter(|link| is_cut(link.width) || is_cut(link.known)).count(),
         median_cosine: crate::numerics::median(&cosines).unwrap_or(0.0),
+        is_rescaled: is_rescaled(&found),
+        rescaled_in_place: crate::numerics::median(&cosines_in_place).filter(|_| is_rescaled(&in_place)),
         constants: None,
         ln_weight: (weights.sum::<f64>() + (chain.n_tried.max(1) as f64).ln()).min(0.0),
     }
@@ -91,6 +107,7 @@ mod tests {
             known: (24, 24),
             agreement,
             median_cosine: 0.8,
+            scale_spread: 0.05,
         }
     }
 
@@ -112,6 +129,20 @@ mod tests {
             let evidence = weighed(&links);
             assert_eq!(evidence.is_shared(), is_shared, "{evidence:?}");
             assert_eq!(evidence.ln_weight < -50.0, evidence.n_found > 0, "{evidence:?}");
+        }
+    }
+
+    #[test]
+    fn units_of_other_lengths_are_rescaled_in_place_or_elsewhere() {
+        let of = |scale_spread: f64| Link { scale_spread, ..link(0, 64, 64, 64) };
+        for (links, in_place, found) in [
+            (vec![], vec![of(0.35), of(0.35), of(0.0)], (false, Some(0.8))),
+            (vec![], vec![of(0.35), of(0.1), of(0.1)], (false, None)),
+            (vec![], vec![of(0.35)], (false, None)),
+            (vec![of(0.35), of(0.35)], vec![], (true, None)),
+        ] {
+            let evidence = weigh_chain(&Chain { links, in_place, ..Chain::default() }, &|_| true);
+            assert_eq!((evidence.is_rescaled, evidence.rescaled_in_place), found);
         }
     }
 

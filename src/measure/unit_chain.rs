@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use super::agreement::{Agreement, agreement, partners};
 use super::families::is_taps;
 use super::plain::plain;
+use super::unit_map::half_quartile_distance;
 use super::units::Axis;
 use crate::kernels::{Backend, all_pairs};
 use crate::numerics::median;
@@ -119,6 +120,8 @@ pub struct Link {
     pub known: Sizes,
     /// Median cosine of mutual partners, slices of the other axis at one length.
     pub median_cosine: f64,
+    /// Spread of ln(length of a right slice of the other axis / length of its left one): half the distance of the quartiles.
+    pub scale_spread: f64,
 }
 
 /// What was followed.
@@ -126,6 +129,8 @@ pub struct Link {
 pub struct Chain {
     /// The best link of each tensor that an order of another one reached.
     pub links: Vec<Link>,
+    /// The best link of each tensor whose units stand in place, by inputs or outputs in place.
+    pub in_place: Vec<Link>,
     /// Orders tried on tensors.
     pub n_tried: usize,
     /// Orders other than in place, by number of units.
@@ -171,7 +176,8 @@ pub fn unit_chain(
     // short axes first: what enters a net and what it answers is where an order begins
     let mut queue: VecDeque<Try> =
         orders.keys().filter(|width| width.0 == width.1).map(|width| Try::on_all(*width, 0)).collect();
-    let (mut best, mut n_tried) = (BTreeMap::<usize, Link>::new(), 0);
+    let (mut best, mut in_place, mut n_tried) =
+        (BTreeMap::<usize, Link>::new(), BTreeMap::<usize, Link>::new(), 0);
     while let Some(Try { width, idx, only }) = queue.pop_front() {
         let order = orders[&width][idx].clone();
         let is_meant = |tensor: &&ChainTensor| match only {
@@ -182,20 +188,22 @@ pub fn unit_chain(
             for axis in [Axis::Rows, Axis::Columns] {
                 let Some(sides) = Arranged::of(tensor, axis, width, &order) else { continue };
                 let Some(found) = look(backend, &sides, max_flop, flop)? else { continue };
-                if order.found_in.is_some() {
-                    n_tried += 1;
-                    let link = Link {
-                        id: tensor.id,
-                        axis,
-                        width: sides.n_units(),
-                        known: width,
-                        agreement: found.agreement,
-                        median_cosine: found.median_cosine,
-                    };
-                    let share = |link: &Link| link.agreement.share();
-                    if best.get(&tensor.id).is_none_or(|known| share(known) < share(&link)) {
-                        best.insert(tensor.id, link);
-                    }
+                let link = Link {
+                    id: tensor.id,
+                    axis,
+                    width: sides.n_units(),
+                    known: width,
+                    agreement: found.agreement,
+                    median_cosine: found.median_cosine,
+                    scale_spread: sides.scale_spread(),
+                };
+                n_tried += usize::from(order.found_in.is_some());
+                let stands = 2 * link.agreement.n_in_place > link.agreement.n_agreeing;
+                let best = if order.found_in.is_some() { &mut best } else { &mut in_place };
+                let share = |link: &Link| link.agreement.share();
+                let is_better = best.get(&tensor.id).is_none_or(|known| share(known) < share(&link));
+                if is_better && (order.found_in.is_some() || stands) {
+                    best.insert(tensor.id, link);
                 }
                 let n_units = sides.n_units();
                 let is_right = if order.found_in.is_none() && width.0 < HALVED {
@@ -232,7 +240,12 @@ pub fn unit_chain(
         known.retain(|order| order.found_in.is_some());
     }
     orders.retain(|_, known| !known.is_empty());
-    Ok(Chain { links: best.into_values().collect(), n_tried, orders })
+    Ok(Chain {
+        links: best.into_values().collect(),
+        in_place: in_place.into_values().collect(),
+        n_tried,
+        orders,
+    })
 }
 
 /// Units of equal number may stand in place.
@@ -284,6 +297,13 @@ impl<'a> Arranged<'a> {
 
     fn n_units(&self) -> Sizes {
         (self.left.shape.n_units, self.right.shape.n_units)
+    }
+
+    /// How far the lengths of known slices are from one factor for all.
+    fn scale_spread(&self) -> f64 {
+        let factors = self.left.known.iter().zip(&self.right.known);
+        let ratios = factors.map(|((_, left), (_, right))| f64::from(left / right).abs().ln());
+        half_quartile_distance(ratios.filter(|ratio| ratio.is_finite()).collect())
     }
 }
 
@@ -531,8 +551,8 @@ mod tests {
         assert_eq!(reached, [1, 2, 3], "{:?}", chain.links);
         for link in &chain.links {
             assert_eq!(link.agreement.n_agreeing, link.agreement.n_units, "{link:?}");
-            // noise of a tenth
-            assert!(link.median_cosine > 0.95, "{link:?}");
+            // noise of a tenth, factors from a half to three halves: the quartiles lie at .75 and 1.25, ln of their ratio is .51
+            assert!(link.median_cosine > 0.95 && (0.15..0.4).contains(&link.scale_spread), "{link:?}");
         }
         let orders = &chain.orders[&(40, 40)];
         assert_eq!((orders.len(), orders[0].partners.len()), (1, 40));

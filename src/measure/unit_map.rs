@@ -151,7 +151,7 @@ fn lengths(model: Model<'_>, matrix: UnitMatrix<'_>, meter: &ReadMeter) -> Resul
     Ok(lengths)
 }
 
-fn half_quartile_distance(mut values: Vec<f64>) -> f64 {
+pub(super) fn half_quartile_distance(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let n = values.len();
     if n < 4 { 0.0 } else { 0.5 * (values[n - 1 - n / 4] - values[n / 4]) }

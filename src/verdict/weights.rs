@@ -495,10 +495,13 @@ fn shared_training(facts: &Facts<'_>) -> (bool, String, Option<&'static str>) {
         );
         return (true, says, Some("equality"));
     }
-    // of units that were found elsewhere, not of what stands in their place
-    let (constants, median_cosine) = match facts.unit_chain.filter(|chain| chain.is_shared()) {
-        Some(chain) => (chain.constants, Some(chain.median_cosine)),
-        None => (facts.constants, facts.median_cosine),
+    // of units that were found elsewhere, not of what stands in their place; where units were rescaled gains and biases were too
+    let (constants, median_cosine) = match facts.unit_chain {
+        Some(chain) if chain.is_shared() => {
+            (chain.constants.filter(|_| !chain.is_rescaled), Some(chain.median_cosine))
+        }
+        Some(chain) if chain.rescaled_in_place.is_some() => (None, chain.rescaled_in_place),
+        _ => (facts.constants, facts.median_cosine),
     };
     let fall_behind = constants.is_some_and(|constants| !constants.keep_up());
     if let Some(cosine) = median_cosine.filter(|cosine| *cosine >= NEAR && !fall_behind) {

@@ -23,7 +23,7 @@ pub(super) fn relations(found: &Found<'_>) -> Vec<Relation> {
         .filter(|placed| (placed.left.expert == Expert::None) == (placed.right.expert == Expert::None))
         .filter_map(|placed| Some((placed, placed.units.as_ref()?)))
         .collect();
-    [pruned(&mapped), permuted(found, &mapped), rescaled(&mapped), followed(found)]
+    [pruned(&mapped), permuted(found, &mapped), rescaled(&mapped), followed(found), rescaled_in_chain(found)]
         .into_iter()
         .flatten()
         .collect()
@@ -50,6 +50,17 @@ fn followed(found: &Found<'_>) -> Option<Relation> {
         ("units-permuted", format!("units stand in another order, or have another sign; {says}"))
     };
     Some(Relation::new(kind, says).with("tensors", Parameter::Count(chain.n_found as u64)))
+}
+
+/// The same net with units of other lengths, in place or not.
+fn rescaled_in_chain(found: &Found<'_>) -> Option<Relation> {
+    let chain = found.facts.unit_chain?;
+    let is_rescaled = chain.rescaled_in_place.is_some() || chain.is_shared() && chain.is_rescaled;
+    is_rescaled.then(|| {
+        let says =
+            "units have other lengths, each by its own factor, which the tensors that read them take back";
+        Relation::new("units-rescaled", says.to_owned())
+    })
 }
 
 fn pruned(mapped: &[(&Placed, &UnitMap)]) -> Option<Relation> {

@@ -68,7 +68,8 @@ pub(in crate::compare) fn follow_units(
     }
     clock.stage("unit chain", flop);
     let found = evidence.found.iter().map(|&(id, share)| (candidates[id], share)).collect();
-    Ok((!chain.links.is_empty()).then_some(ChainStage { evidence, found }))
+    let says_something = !chain.links.is_empty() || evidence.rescaled_in_place.is_some();
+    Ok(says_something.then_some(ChainStage { evidence, found }))
 }
 
 /// Tensors of both models that may be one: as they were paired, and those of one name of which a side has fewer units.
