@@ -523,22 +523,27 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
     if let Some(chain) = facts.unit_chain.filter(|chain| chain.n_reached > 0) {
         let says = if chain.n_found == 0 {
             format!(
-                "no order of units other than in place leads from tensor to tensor: of {} that one was tried on, the units of \
-                 none were found",
-                counted(chain.n_reached, "tensor", "tensors")
+                "no order of units other than in place leads from tensor to tensor: of {} that one was tried on, none has more \
+                 than {:.0} % of its units found",
+                counted(chain.n_reached, "tensor", "tensors"),
+                100.0 * chain.largest_share
             )
         } else {
             format!(
                 "an order of units other than in place, followed from tensor to tensor, finds {:.0} % of the units in {} of {}, \
-                 median cosine {:.2}; independent models 6 % at the most",
+                 median cosine {:.2}; independent models 22 % at the most",
                 100.0 * chain.share(),
                 chain.n_found,
                 counted(chain.n_reached, "tensor", "tensors"),
                 chain.median_cosine
             )
         };
-        let share = chain.share();
-        add(1e3 * share, "unit-chain", "all", share, 0.0, chain.n_found > 0, says);
+        let left_out = match chain.n_left_out {
+            0 => String::new(),
+            n => format!("; {} not looked at, for their size", counted(n, "tensor was", "tensors were")),
+        };
+        let share = if chain.n_found == 0 { chain.largest_share } else { chain.share() };
+        add(1e3 * share, "unit-chain", "all", share, 0.0, chain.n_found > 0, says + &left_out);
     }
     let constants =
         facts.unit_chain.filter(|chain| chain.is_shared()).map_or(facts.constants, |chain| chain.constants);

@@ -4,12 +4,13 @@ use super::agreement::{AGREEING_UNITS, ln_weight_against};
 use crate::measure::constants::TrainedConstants;
 use crate::measure::unit_chain::{Chain, Link, Sizes};
 
-/// Share of a tensor's units that must agree: of independent models 6 % do at the most where measured (docs/methods.md#chain).
-const FOUND_SHARE: f64 = 0.25;
+/// Share of a tensor's units that must agree: of independent models 22 % do at the most where measured (docs/methods.md#chain), of copies
+/// nearly all.
+const FOUND_SHARE: f64 = 0.4;
 /// The largest share measured between independent models.
-const CONTROL_SHARE: f64 = 0.0625;
+const CONTROL_SHARE: f64 = 0.22;
 /// Spread of lengths (half the distance of the quartiles of ln) from which on units were rescaled: a factor from a half to two leaves
-/// .35, training .01 to .1.
+/// .35; of 16 kinds of small nets fine-tunes have medians up to .03, models of one start up to .05.
 const RESCALED: f64 = 0.2;
 /// Tensors that must be found, and the share of those that an order reached.
 const FEWEST_FOUND: usize = 2;
@@ -30,6 +31,10 @@ pub struct ChainEvidence {
     pub n_cut: usize,
     /// Median over the tensors found of the median cosine of partners.
     pub median_cosine: f64,
+    /// The largest share of units found in one of the tensors reached: what independent models are measured by.
+    pub largest_share: f64,
+    /// Tensors that were not looked at: too large, or too many.
+    pub n_left_out: usize,
     /// Units were rescaled, each by its own factor: gains and biases are no longer comparable.
     pub is_rescaled: bool,
     /// The same where units stand in place: the median cosine, factors taken out.
@@ -85,6 +90,8 @@ pub fn weigh_chain(chain: &Chain, is_hidden: &dyn Fn(Sizes) -> bool) -> ChainEvi
         found: found.iter().map(|link| (link.id, link.agreement.share())).collect(),
         n_cut: found.iter().filter(|link| is_cut(link.width) || is_cut(link.known)).count(),
         median_cosine: crate::numerics::median(&cosines).unwrap_or(0.0),
+        largest_share: reached.iter().map(|link| link.agreement.share()).fold(0.0, f64::max),
+        n_left_out: 0,
         is_rescaled: is_rescaled(&found),
         rescaled_in_place: crate::numerics::median(&cosines_in_place).filter(|_| is_rescaled(&in_place)),
         constants: None,
@@ -128,7 +135,7 @@ mod tests {
         ] {
             let evidence = weighed(&links);
             assert_eq!(evidence.is_shared(), is_shared, "{evidence:?}");
-            assert_eq!(evidence.ln_weight < -50.0, evidence.n_found > 0, "{evidence:?}");
+            assert_eq!(evidence.ln_weight < -30.0, evidence.n_found > 0, "{evidence:?}");
         }
     }
 

@@ -55,6 +55,7 @@ pub(in crate::compare) fn follow_units(
             tensors.push(load(pair, id, candidate, meter)?);
         }
     }
+    let n_left_out = candidates.len() - tensors.len();
     let mut flop = 0;
     let chain = unit_chain(backend, &tensors, max_flop, &mut flop)?;
     drop(tensors);
@@ -63,6 +64,7 @@ pub(in crate::compare) fn follow_units(
     let is_hidden =
         |width: Sizes| hidden.0.contains(&(width.0 as u64)) && hidden.1.contains(&(width.1 as u64));
     let mut evidence = weigh_chain(&chain, &is_hidden);
+    evidence.n_left_out = n_left_out;
     if evidence.n_found > 0 {
         evidence.constants = constants_in_order(pair, alignment, &chain, &evidence, meter)?;
     }
