@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use super::args::{Matrix as Args, MatrixFormat};
+use super::complaints::Complaints;
 use super::many::Many;
 use super::output::Sink;
 use super::screen::Screen;
@@ -40,6 +41,7 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
     let pairs: Vec<(&str, &str)> =
         places.iter().map(|(a, b)| (models[*a].as_str(), models[*b].as_str())).collect();
     let found: Mutex<Vec<(Option<Cell>, u8)>> = Mutex::new(vec![(None, exit::OK); pairs.len()]);
+    let complaints = Complaints::new(screen);
     many.compare(&pairs, screen, &|at, compared| {
         let cell = match compared {
             Ok(comparison) => {
@@ -52,7 +54,7 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
                 let message = format!("{left} ~ {right}: {}", failure.message);
                 // a line a pair: what is wrong with a model, and where, is said in full by `inspect`
                 let code = failure.code.clone();
-                screen.complain(&Failure { code, message, ..Failure::default() });
+                complaints.add(&Failure { code, message, ..Failure::default() });
                 (None, failure.exit_code)
             }
         };
@@ -61,6 +63,7 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
         }
         Ok(())
     })?;
+    complaints.finish();
     let (cells, codes): (Vec<Option<Cell>>, Vec<u8>) =
         found.into_inner().unwrap_or_default().into_iter().unzip();
     let exit_code = exit::first_of(codes);

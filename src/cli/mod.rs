@@ -5,6 +5,7 @@ mod backend;
 mod bench;
 mod cards;
 mod compare;
+mod complaints;
 mod convert_weights;
 mod devices;
 mod evaluate;

@@ -74,6 +74,21 @@ fn pairs_are_counted_and_a_bad_one_stops_nothing() {
 }
 
 #[test]
+fn failures_of_one_code_are_told_three_times_and_then_counted() {
+    let folder = folder();
+    let path = folder.path();
+    let lines: Vec<String> =
+        (0..8).map(|n| pair("a", &format!("missing-{n}"), "derived", ("A", "A"))).collect();
+    std::fs::write(path.join("pairs.jsonl"), lines.join("\n")).expect("written");
+    for (arguments, n_told, counts_the_rest) in [(&[][..], 3, true), (&["--verbose"], 8, false)] {
+        let output = evaluate(path, &[&["pairs.jsonl"], arguments].concat());
+        let said = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(said.matches("error[").count(), n_told, "{said}");
+        assert_eq!(said.contains("5 more pairs: "), counts_the_rest, "{said}");
+    }
+}
+
+#[test]
 fn a_run_takes_over_what_an_earlier_one_finished_and_nothing_of_another_kind() {
     let folder = folder();
     let path = folder.path();

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use super::resume::Resume;
 use crate::cli::args::Evaluate;
 use crate::cli::backend::Chosen;
+use crate::cli::complaints::Complaints;
 use crate::cli::failure;
 use crate::cli::many::Many;
 use crate::cli::screen::Screen;
@@ -47,25 +48,29 @@ pub(super) fn rows(
     let rows = Mutex::new(rows);
     let references: Vec<(&str, &str)> =
         open.iter().map(|at| (pairs[*at].left.as_str(), pairs[*at].right.as_str())).collect();
+    let complaints = Complaints::new(screen);
     many(args, chosen).compare(&references, screen, &|at, compared| {
         let pair = &pairs[open[at]];
         let outcome = compared.and_then(|comparison| {
             Outcome::of(&comparison).ok_or_else(|| failure::usage("no verdict".to_owned()))
         });
-        let row =
-            Row { pair: pair.clone(), outcome: outcome.map_err(|failure| fault(&failure, pair, screen)) };
+        let row = Row {
+            pair: pair.clone(),
+            outcome: outcome.map_err(|failure| fault(&failure, pair, &complaints)),
+        };
         resume.keep(&row)?;
         if let Ok(mut rows) = rows.lock() {
             rows[open[at]] = Some(row);
         }
         Ok(())
     })?;
+    complaints.finish();
     Ok(rows.into_inner().unwrap_or_default().into_iter().flatten().collect())
 }
 
-fn fault(failure: &Failure, pair: &LabelledPair, screen: &Screen) -> RowFault {
+fn fault(failure: &Failure, pair: &LabelledPair, complaints: &Complaints<'_>) -> RowFault {
     let names = [&pair.left, &pair.right].map(|name| escape::name(name));
     let message = format!("{} ~ {}: {}", names[0], names[1], failure.message);
-    screen.complain(&Failure { message: message.clone(), ..failure.clone() });
+    complaints.add(&Failure { message: message.clone(), ..failure.clone() });
     RowFault { code: failure.code.clone(), exit_code: failure.exit_code, message }
 }
