@@ -305,7 +305,7 @@ pub enum Depth {
 /// Units of one pair of layers that found each other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// `agreement` or `probes`.
+    /// `agreement`, `probes` or `heads`.
     pub statistic: String,
     /// Where.
     pub depth: Depth,

@@ -9,7 +9,7 @@ use super::stages::{Change, PlainStage};
 use super::*;
 use crate::align::{Alignment, is_token_table};
 use crate::canonical::{Group, LeftOut};
-use crate::evidence::{ALPHA, ChainEvidence, Likelihood, LikelihoodMap, agrees};
+use crate::evidence::{ALPHA, ChainEvidence, HeadEvidence, Likelihood, LikelihoodMap, agrees};
 use crate::measure::delta::Form;
 use crate::measure::plain;
 use crate::reductions::PairMoments;
@@ -51,6 +51,7 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
     // answers are weighed against their controls where no unit could be tested
     let weighed = tested
         || !found.facts.probes.is_empty()
+        || found.facts.heads.is_some_and(HeadEvidence::is_shared)
         || found.facts.unit_chain.is_some_and(ChainEvidence::is_shared);
     let coverage = coverage(&found);
     let weights = Weights {
@@ -145,6 +146,7 @@ fn measures(found: &Findings<'_>) -> Measures {
     };
     let mut layers_found = layers(facts.agreements, "agreement");
     layers_found.extend(layers(facts.probes, "probes"));
+    layers_found.extend(layers(facts.heads.map_or(&[], |heads| &heads.layers), "heads"));
     Measures {
         traces: traces
             .map(|family| (family.kind.name().to_owned(), family.trace.ln_p / std::f64::consts::LN_10))
@@ -420,11 +422,14 @@ fn layer_rows(found: &Findings<'_>) -> Vec<LayerRow> {
                 family.component == component && family.group == group && layers == (left, right)
             });
             let z: Vec<f64> = of_place.map(|family| family.trace.z).collect();
-            let agreement = found
-                .facts
-                .agreements
+            let of_group = match group {
+                Group::Mlp => found.facts.agreements,
+                Group::Attention => found.facts.heads.map_or(&[][..], |heads| &heads.layers),
+                _ => &[],
+            };
+            let agreement = of_group
                 .iter()
-                .find(|(l, r, _)| (Some(*l), Some(*r)) == (left, right) && group == Group::Mlp)
+                .find(|(l, r, _)| (Some(*l), Some(*r)) == (left, right))
                 .map(|(_, _, agreement)| agreement.share());
             let name = group.name();
             let row = LayerRow {
@@ -477,7 +482,12 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
             let power = group.smallest_share.filter(|share| *share <= 1.0).map_or(String::new(), |share| {
                 format!("; a shared part of {:.1} % would have shown", 100.0 * share)
             });
-            if group.z >= RESEMBLES_Z {
+            if found.decision.explained.contains(&group.group) {
+                format!(
+                    "unit i does not resemble unit i, z {:.1} over {tests}: units were found elsewhere, or in another basis",
+                    group.z
+                )
+            } else if group.z >= RESEMBLES_Z {
                 format!("unit i resembles unit i in some of {tests}, too few to decide: z {:.1}", group.z)
             } else {
                 format!(
@@ -513,6 +523,19 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
         );
         let n_found = facts.probes.iter().filter(|(_, _, a)| agrees(a)).count();
         add(1e3 * share, "probes", "mlp", share, 0.0, n_found > 0, says);
+    }
+    if let Some(heads) = facts.heads {
+        let [looks_for, copies] = heads.circuits;
+        let says = format!(
+            "{} of {} in {} find the same partner by what they look for and by what they copy, median cosines {:.2} and {:.2}; \
+             independent models a third at the most",
+            heads.all.n_agreeing,
+            counted(heads.all.n_units, "attention head", "attention heads"),
+            counted(heads.layers.len(), "layer", "layers"),
+            looks_for.cosine,
+            copies.cosine
+        );
+        add(1e3 * heads.all.share(), "heads", "attention", heads.all.share(), 0.0, heads.is_shared(), says);
     }
     if let Some(nearness) = facts.token_span {
         let says = format!(

@@ -6,9 +6,10 @@ use super::stages::{BlockMatch, ChainStage, PlainStage, ProbeStage};
 use super::{ByComponent, Pair, Side};
 use crate::align::Alignment;
 use crate::canonical::Group;
-use crate::evidence::agrees;
+use crate::evidence::{HeadEvidence, agrees};
 use crate::measure::agreement::Agreement;
 use crate::measure::blocks::blocks;
+use crate::measure::token_basis::TokenBasis;
 use crate::verdict::weights::{Decision, Facts};
 
 /// What the shares are read off.
@@ -36,6 +37,17 @@ pub(super) struct Inherited {
 pub(super) fn inherited(seen: &Seen<'_>) -> Inherited {
     let Seen { pair, alignment, plain, facts, decision, probed, followed } = *seen;
     let agreeing = mean_agreement(facts);
+    // a circuit is the product of two matrices: its cosine is a square already
+    let circuits = |heads: &HeadEvidence| 0.5 * (heads.circuits[0].cosine + heads.circuits[1].cosine);
+    let heads = facts.heads.filter(|heads| heads.is_shared());
+    let of_heads = heads.map_or(0.0, |heads| heads.all.share() * circuits(heads).max(0.0));
+    let of_tokens = match facts.token_basis {
+        Some(TokenBasis::Permuted { left_of, .. }) => {
+            left_of.iter().flatten().count() as f64 / left_of.len().max(1) as f64
+        }
+        Some(TokenBasis::Rotated { likeness }) => likeness * likeness,
+        _ => 0.0,
+    };
     let followed = || followed.into_iter().flat_map(|stage| &stage.found);
     let chained: BTreeMap<usize, f64> =
         followed().filter_map(|(tensor, share)| Some((tensor.pair?, *share))).collect();
@@ -49,7 +61,12 @@ pub(super) fn inherited(seen: &Seen<'_>) -> Inherited {
         let all_equal = picture.equal_share >= 1.0;
         let by_place = if all_equal { 1.0 } else { cosine.max(0.0).powi(2) };
         let by_place = by_place.max(chained.get(&idx).copied().unwrap_or(0.0));
-        let share = if paired.group == Group::Mlp { by_place.max(agreeing) } else { by_place };
+        let share = match paired.group {
+            Group::Mlp => by_place.max(agreeing),
+            Group::Attention => by_place.max(of_heads),
+            Group::Embeddings => by_place.max(of_tokens),
+            _ => by_place,
+        };
         *explained.entry(paired.group).or_default() += share * pair.n_compared(paired) as f64;
     }
     for (tensor, share) in followed().filter(|(tensor, _)| tensor.pair.is_none()) {

@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use crate::align::{self, Alignment, LayerMap, PairedPart, TokenMatch, match_tokens, pair_parts};
 use crate::canonical::{self, CanonicalModel, CanonicalPart, Group};
 use crate::checkpoint::{Checkpoint, TensorEntry};
+use crate::evidence::HeadEvidence;
 use crate::kernels::Backend;
 use crate::measure::agreement::Agreement;
 use crate::measure::family_test::Model;
@@ -27,10 +28,14 @@ use crate::verdict::weights::{EQUAL_MATRICES, Requantised};
 use crate::{evidence, verdict};
 
 /// Version of the statistics and of the decision rule; printed in every report.
-pub const METHOD_VERSION: &str = "4";
+pub const METHOD_VERSION: &str = "5";
 
 /// ln p that equal or rounded numbers count as: 1e-300. Independent numbers round to each other once in 2⁸ and more.
 const LN_P_OF_COPY: f64 = -690.0;
+
+/// Median cosine of matrices from which on they stand in place, if the trace test rejects: a few dimensions that a random order left where
+/// they were let it reject too, at 1/√d of them and less.
+const IN_PLACE: f64 = 0.2;
 
 /// How deep to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,6 +227,7 @@ pub fn compare(
         &described(&headers.0, left, &pair.roles.0),
         &described(&headers.1, right, &pair.roles.1),
     );
+    let are_named = identify::is_named(&pair.canonical.0) && identify::is_named(&pair.canonical.1);
     let (alignment, mappings) = align(backend, &mut pair, options, &meter, &mut clock)?;
     let traced = stages::trace(backend, &pair, &alignment, options, &meter, &mut clock, progress)?;
     let plain = stages::plain(backend, &pair, (&alignment, &traced), options, &meter, &mut clock, progress)?;
@@ -230,17 +236,23 @@ pub fn compare(
     let agreements = stages::agreements(backend, &pair, &alignment, &traced, options, &meter, &mut clock)?;
     let mut probed = stages::probes(backend, &pair, &alignment, &plain, options, &meter, &mut clock)?;
     let probes = probed.by_layer();
+    let looked_at = (&plain, &probed);
+    let heads = stages::heads(backend, (&pair, &alignment), looked_at, options, &meter, &mut clock)?;
     let combined = evidence::combine(&traced.families, alignment.ln_assignments_tried);
+    let median_cosine = plain.median_cosine(&pair, &alignment);
+    let is_in_place = combined.rejects() && median_cosine.is_some_and(|cosine| cosine >= IN_PLACE);
+    let basis = stages::token_basis(backend, is_in_place, &probed, &mut clock)?;
     // a look at what no other statistic sees, where they are silent
-    let is_silent =
-        !combined.rejects() && !probes.iter().chain(&agreements).any(|found| evidence::agrees(&found.2));
+    let heads_shared = heads.as_ref().is_some_and(HeadEvidence::is_shared);
+    let is_silent = !combined.rejects()
+        && !heads_shared
+        && !probes.iter().chain(&agreements).any(|found| evidence::agrees(&found.2));
     let token_span = if is_silent {
         stages::token_span(backend, &pair, &alignment, options, &meter, &mut clock)?
     } else {
         None
     };
     // where no token can be asked, and nothing is in place or what is may not be all
-    let median_cosine = plain.median_cosine(&pair, &alignment);
     let is_near = median_cosine.is_none_or(|cosine| cosine >= verdict::weights::NEAR);
     let may_be_moved = traced.is_unknown_graph() && !(is_near && alignment.unpaired.is_empty());
     let followed = if probes.is_empty() && (is_silent || may_be_moved) {
@@ -254,6 +266,8 @@ pub fn compare(
     };
     let ln_p =
         combined.strongest_ln_p().min(ln_weight(&agreements)).min(ln_weight(&probes) + probed.ln_tried);
+    let ln_p =
+        heads.as_ref().filter(|heads| heads.is_shared()).map_or(ln_p, |heads| ln_p.min(heads.ln_weight));
     let ln_p = followed.as_ref().map_or(ln_p, |stage| ln_p.min(stage.evidence.ln_weight));
     let skipped = describe::skipped(&pair, &alignment, &plain);
     let is_all_read = skipped.is_empty() && describe::unread(&pair).next().is_none();
@@ -272,12 +286,16 @@ pub fn compare(
         agreements: &agreements,
         probes: &probes,
         token_span,
+        heads: heads.as_ref(),
+        token_basis: basis.as_ref(),
         unit_chain: followed.as_ref().map(|stage| &stage.evidence),
         chained_groups: chained_groups(&pair, followed.as_ref()),
         n_equal_matrices,
         constants: plain.trained_constants(&pair, &alignment, &combined),
         common_slope: plain.common_slope(&pair, &alignment, &combined),
         median_cosine,
+        is_searched: options.effort != Effort::Quick && are_named,
+        has_token_strings: alignment.tokens.is_some(),
         is_unknown_graph: traced.is_unknown_graph(),
         is_delta_pair,
     };
@@ -294,7 +312,6 @@ pub fn compare(
     let models = (&pair, &alignment);
     let found = (&facts, &decision);
     let units = stages::units(backend, models, found, &mut probed, options, &meter, &mut clock)?;
-    let basis = stages::token_basis(backend, &facts, &probed, &mut clock)?;
     let found = (&combined, &decision);
     let deltas = stages::deltas(backend, models, &plain, found, options, &meter, &mut clock)?;
     let attribution = relations::attribution(&relations::Found {
@@ -306,7 +323,6 @@ pub fn compare(
         plain: &plain,
         units: &units,
         deltas: &deltas,
-        basis: basis.as_ref(),
     });
     let files = describe::files(&pair, options, &meter, &mut clock)?;
     for file in left.files.iter().chain(&right.files) {

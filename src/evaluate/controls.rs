@@ -9,7 +9,7 @@ use crate::compare::Depth;
 /// Which pairs of layers a control speaks of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cell {
-    /// `agreement` or `probes`.
+    /// `agreement`, `probes` or `heads`.
     pub statistic: String,
     /// Where in the stack.
     pub depth: Depth,
@@ -37,8 +37,10 @@ pub struct Controls {
     pub n_pairs: usize,
     /// Per statistic and depth.
     pub cells: BTreeMap<Cell, Control>,
-    /// Largest share of agreeing units of one statistic over all layers of a pair.
+    /// Largest share of agreeing MLP units of one statistic over all layers of a pair.
     pub largest_pair_share: f64,
+    /// Largest share of attention heads that find each other, over all layers of a pair.
+    pub largest_head_share: f64,
     /// Pairs whose token tables were asked, and their largest nearness.
     pub token_span: Option<(usize, f64)>,
 }
@@ -66,9 +68,14 @@ pub fn controls(rows: &[Row]) -> Controls {
             *n_agreeing += layers.n_agreeing;
             *n_units += layers.n_units;
         }
-        for (n_agreeing, n_units) in of_pair.into_values() {
-            found.largest_pair_share =
-                found.largest_pair_share.max(n_agreeing as f64 / n_units.max(1) as f64);
+        for (statistic, (n_agreeing, n_units)) in of_pair {
+            let share = n_agreeing as f64 / n_units.max(1) as f64;
+            // few heads make large shares: they are held against their own
+            let largest = match statistic {
+                "heads" => &mut found.largest_head_share,
+                _ => &mut found.largest_pair_share,
+            };
+            *largest = largest.max(share);
         }
         if let Some(nearness) = outcome.measures.token_span {
             let (n, largest) = found.token_span.unwrap_or((0, f64::NEG_INFINITY));

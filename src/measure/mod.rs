@@ -9,6 +9,7 @@ pub mod delta;
 pub mod families;
 pub mod family_test;
 pub mod fixed_patterns;
+pub mod head_map;
 pub mod identify;
 pub mod identify_by_answers;
 pub mod lattice;

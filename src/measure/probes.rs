@@ -55,7 +55,7 @@ pub fn probe_tokens(
 #[derive(Debug)]
 pub struct Asked<'a> {
     pub(super) model: Model<'a>,
-    /// Embedding rows of the shared tokens, in the same order on both sides, [tokens, hidden].
+    /// Embedding rows of the shared tokens (or random directions), in the same order on both sides, [tokens, hidden].
     tokens: Matrix,
 }
 
@@ -72,6 +72,14 @@ impl<'a> Asked<'a> {
     ) -> Result<Asked<'a>, Error> {
         let tokens = read_rows(&embed.stored, tokens, 0..embed.stored.view.n_cols, meter)?;
         Ok(Asked { model, tokens })
+    }
+
+    /// Asks random directions of the residual stream instead, the same of every model of this width.
+    #[must_use]
+    pub fn by_directions(model: Model<'a>, n_hidden: usize, n_directions: usize, seed: u64) -> Asked<'a> {
+        let mut rng = Rng::new(&[seed, 0x6469_7265]);
+        let values = (0..n_directions * n_hidden).map(|_| rng.normal() as f32).collect();
+        Asked { model, tokens: Matrix::from_f32(n_directions, n_hidden, values) }
     }
 }
 
@@ -223,34 +231,78 @@ pub(super) fn products(
 fn cosines(
     backend: &Backend,
     asked: &Asked<'_>,
-    (part, axis): UnitMatrix<'_>,
+    matrix: UnitMatrix<'_>,
     units: Option<&[u64]>,
     meter: &ReadMeter,
     flop: &mut u64,
 ) -> Result<Matrix, Error> {
+    let tokens = &asked.tokens;
+    let mut values = Vec::new();
+    let n_units = for_blocks(asked.model, matrix, units, meter, |block| {
+        *flop += 2 * (block.n_rows * tokens.n_rows * block.n_cols) as u64;
+        let scores = all_pairs::all_pairs(backend, block, tokens, Ranking::Signed, Keep::Scores)?.scores;
+        values.extend(scores.unwrap_or_default());
+        Ok(())
+    })?;
+    Ok(Matrix::from_f32(n_units, tokens.n_rows, values))
+}
+
+/// What every unit of a matrix answers to the first tokens, taken at length 1: its own length kept, centred over the tokens,
+/// [units, tokens].
+pub(super) fn responses(
+    backend: &Backend,
+    asked: &Asked<'_>,
+    matrix: UnitMatrix<'_>,
+    n_tokens: usize,
+    meter: &ReadMeter,
+    flop: &mut u64,
+) -> Result<Matrix, Error> {
+    let tokens = first_rows(&asked.tokens, n_tokens.min(asked.tokens.n_rows));
+    let mut values = Vec::new();
+    let n_units = for_blocks(asked.model, matrix, None, meter, |block| {
+        *flop += 2 * (block.n_rows * tokens.n_rows * block.n_cols) as u64;
+        let scores = all_pairs::all_pairs(backend, block, &tokens, Ranking::Signed, Keep::Scores)?.scores;
+        for (row, cosines) in scores.unwrap_or_default().chunks(tokens.n_rows.max(1)).enumerate() {
+            let squares: f64 = (0..block.n_cols).map(|col| f64::from(block.at(row, col)).powi(2)).sum();
+            values.extend(cosines.iter().map(|cosine| (f64::from(*cosine) * squares.sqrt()) as f32));
+        }
+        Ok(())
+    })?;
+    Ok(centred(&Matrix::from_f32(n_units, tokens.n_rows, values), 0, tokens.n_rows))
+}
+
+/// Hands over the given units of a matrix (all if None) block by block, gains folded, [units, features]; their number.
+fn for_blocks(
+    model: Model<'_>,
+    (part, axis): UnitMatrix<'_>,
+    units: Option<&[u64]>,
+    meter: &ReadMeter,
+    mut each: impl FnMut(&Matrix) -> Result<(), Error>,
+) -> Result<usize, Error> {
     let view = &part.stored.view;
-    let n_units = if axis == Axis::Rows { view.n_rows } else { view.n_cols };
     let all: Vec<u64>;
     let units = match units {
         Some(units) => units,
         None => {
-            all = (0..n_units).collect();
+            all = (0..if axis == Axis::Rows { view.n_rows } else { view.n_cols }).collect();
             &all
         }
     };
     let features: Vec<u64> = if axis == Axis::Rows { Vec::new() } else { (0..view.n_rows).collect() };
-    let mut values = Vec::new();
     for units in units.chunks(BLOCK_UNITS) {
         let mut block = load_units(&part.stored, axis, units, &features, meter)?;
         if axis == Axis::Rows {
-            fold_gain(asked.model, part, &mut block, meter)?;
+            fold_gain(model, part, &mut block, meter)?;
         }
-        *flop += 2 * (block.n_rows * asked.tokens.n_rows * block.n_cols) as u64;
-        let scores =
-            all_pairs::all_pairs(backend, &block, &asked.tokens, Ranking::Signed, Keep::Scores)?.scores;
-        values.extend(scores.unwrap_or_default());
+        each(&block)?;
     }
-    Ok(Matrix::from_f32(units.len(), asked.tokens.n_rows, values))
+    Ok(units.len())
+}
+
+/// The first rows of a matrix.
+fn first_rows(matrix: &Matrix, n_rows: usize) -> Matrix {
+    let values = (0..n_rows).flat_map(|row| (0..matrix.n_cols).map(move |col| matrix.at(row, col))).collect();
+    Matrix::from_f32(n_rows, matrix.n_cols, values)
 }
 
 /// `width` columns from `first` on, each row minus its mean.

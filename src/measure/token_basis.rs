@@ -40,6 +40,18 @@ pub enum TokenBasis {
     },
 }
 
+impl TokenBasis {
+    /// Most dimensions that were found stand where they stood.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        let TokenBasis::Permuted { left_of, n_flipped } = self else { return false };
+        let found = left_of.iter().enumerate().filter_map(|(right, left)| Some((right, (*left)? as usize)));
+        let (n_found, n_kept) =
+            found.fold((0, 0), |(n, kept), (right, left)| (n + 1, kept + usize::from(left == right)));
+        2 * n_kept > n_found && 2 * n_flipped < n_found
+    }
+}
+
 /// Which map leads from the left table to the right one.
 ///
 /// # Errors

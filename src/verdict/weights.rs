@@ -1,16 +1,20 @@
 //! The weights axis: one decision rule, read from top to bottom (docs/methods.md#decision-rule). Pure.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::align::Side;
 use crate::canonical::Group;
 use crate::evidence::{
-    AGREEING_UNITS, ALPHA, ChainEvidence, FamilyResult, SPREAD_ALPHA, TraceEvidence, agrees,
+    AGREEING_UNITS, ALPHA, ChainEvidence, DETECTABLE_Z, FamilyResult, HeadEvidence, SPREAD_ALPHA,
+    TraceEvidence, agrees, combine,
 };
 use crate::measure::agreement::Agreement;
 use crate::measure::common_slope::CommonSlope;
 use crate::measure::constants::TrainedConstants;
 use crate::measure::lattice::GridFit;
+use crate::measure::token_basis::TokenBasis;
+use crate::roles::Component;
 use crate::wording::counted;
 
 /// Verdict of the weights axis.
@@ -113,6 +117,10 @@ pub struct Facts<'a> {
     pub probes: &'a [(u32, u32, Agreement)],
     /// How near the spans of the token tables are, 0 like random ones, 1 the same.
     pub token_span: Option<f64>,
+    /// Attention heads, in whatever order or basis.
+    pub heads: Option<&'a HeadEvidence>,
+    /// How the residual basis was changed, where units answer alike and nothing stands in place.
+    pub token_basis: Option<&'a TokenBasis>,
     /// Units in another order, followed through the net.
     pub unit_chain: Option<&'a ChainEvidence>,
     /// Groups of the tensors in which they were found.
@@ -125,6 +133,10 @@ pub struct Facts<'a> {
     pub common_slope: Option<CommonSlope>,
     /// Median cosine of paired matrices outside the token tables.
     pub median_cosine: Option<f64>,
+    /// Names say which tensors belong together, and what could not be found in place was looked for elsewhere.
+    pub is_searched: bool,
+    /// Rows of the token tables were matched by the strings of their tokens.
+    pub has_token_strings: bool,
     /// The graph is unknown: there are no layers and no token probes.
     pub is_unknown_graph: bool,
     /// Both sides are adapters without a base: what is compared are changes of weights.
@@ -229,6 +241,13 @@ fn explained_groups(facts: &Facts<'_>) -> Vec<Group> {
     if found && !groups.contains(&Group::Mlp) {
         groups.push(Group::Mlp);
     }
+    let is_mapped = |basis: &TokenBasis| !matches!(basis, TokenBasis::Other { .. });
+    if facts.token_basis.is_some_and(is_mapped) && found && !groups.contains(&Group::Embeddings) {
+        groups.push(Group::Embeddings);
+    }
+    if facts.heads.is_some_and(HeadEvidence::is_shared) && !groups.contains(&Group::Attention) {
+        groups.push(Group::Attention);
+    }
     if facts.unit_chain.is_some_and(ChainEvidence::is_shared) {
         for group in &facts.chained_groups {
             if !groups.contains(group) {
@@ -239,7 +258,8 @@ fn explained_groups(facts: &Facts<'_>) -> Vec<Group> {
     if groups.iter().any(|group| *group != Group::Embeddings) {
         groups.push(Group::Norms);
     }
-    groups
+    // as reports list them
+    Group::ALL.into_iter().filter(|group| groups.contains(group)).collect()
 }
 
 /// One group's rejection does not hang on its strongest test.
@@ -450,6 +470,7 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
         ("trace", by_trace),
         ("agreement", agreeing_layers(facts.agreements) >= 2),
         ("probes", agreeing_layers(facts.probes) >= 2),
+        ("heads", facts.heads.is_some_and(HeadEvidence::is_shared)),
         ("unit-chain", facts.unit_chain.is_some_and(ChainEvidence::is_shared)),
     ]
     .into_iter()
@@ -480,9 +501,78 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
     if let Some(sign) = sign.filter(|sign| !decided_by.contains(sign)) {
         decided_by.push(sign);
     }
-    let verdict = if is_shared_training { WeightsVerdict::Derived } else { WeightsVerdict::CommonOrigin };
+    let own = if is_shared_training { own_parts(facts) } else { Vec::new() };
+    if !own.is_empty() {
+        reasons.push(format!(
+            "unit by unit, nothing is shared in {}, where a quarter of what the other parts share would have shown",
+            own.join(" and ")
+        ));
+    }
+    let verdict = match (is_shared_training, own.is_empty()) {
+        (true, true) => WeightsVerdict::Derived,
+        (true, false) => WeightsVerdict::PartlyDerived,
+        (false, _) => WeightsVerdict::CommonOrigin,
+    };
     Decision { verdict, decided_by, reasons, explained, direction: Direction::Undetermined }
 }
+
+/// Parts of a known graph that were tested, in place and out of it, and are the model's own.
+fn own_parts(facts: &Facts<'_>) -> Vec<String> {
+    if facts.is_unknown_graph || !facts.is_searched {
+        return Vec::new();
+    }
+    let components: BTreeSet<Component> = facts.families.iter().map(|family| family.component).collect();
+    let is_one_tower = components.len() == 1;
+    let parts: Vec<(Component, Group, TraceEvidence)> = components
+        .into_iter()
+        .flat_map(|component| {
+            [Group::Embeddings, Group::Attention, Group::Mlp].map(|group| (component, group))
+        })
+        .map(|(component, group)| {
+            let is_of_part = |family: &&FamilyResult| (family.component, family.group) == (component, group);
+            let families: Vec<FamilyResult> = facts.families.iter().filter(is_of_part).cloned().collect();
+            (component, group, combine(&families, 0.0))
+        })
+        .filter(|(_, _, trace)| trace.n_tests > 0)
+        .collect();
+    // z grows with the share of inherited weights
+    let share = |trace: &TraceEvidence| trace.smallest_share.unwrap_or(0.0) * trace.z / DETECTABLE_Z;
+    let inherited = parts
+        .iter()
+        .filter(|(_, _, trace)| trace.rejects() || trace.n_tests == 1 && trace.ln_p <= ALPHA.ln())
+        .map(|(_, _, trace)| share(trace).min(1.0))
+        .fold(0.0, f64::max);
+    let is_elsewhere = |group: Group| match group {
+        Group::Embeddings => !facts.has_token_strings || facts.token_basis.is_some(),
+        Group::Attention => facts.heads.is_none_or(HeadEvidence::is_elsewhere),
+        _ => {
+            let looked_at = || facts.agreements.iter().chain(facts.probes);
+            let n_moved =
+                looked_at().filter(|(_, _, found)| agrees(found) && 2 * found.n_in_place < found.n_agreeing);
+            looked_at().next().is_none() || n_moved.count() > 0
+        }
+    };
+    parts
+        .iter()
+        .filter(|(_, group, trace)| {
+            trace.ln_p > SILENT_P.ln()
+                && trace.smallest_share.is_some_and(|smallest| smallest <= OWN_POWER * inherited)
+                && !is_elsewhere(*group)
+        })
+        .map(|(component, group, _)| {
+            if is_one_tower {
+                group.name().to_owned()
+            } else {
+                format!("{} of the {} tower", group.name(), format!("{component:?}").to_lowercase())
+            }
+        })
+        .collect()
+}
+
+/// p above which a part says nothing of shared weights.
+const SILENT_P: f64 = 0.01;
+/// Part of the largest share inherited elsewhere that would have shown in a part that is called the model's own.
+const OWN_POWER: f64 = 0.25;
 
 /// Whether training is shared or only an initialisation, why, and by which statistic where one tells.
 ///
@@ -620,12 +710,16 @@ mod tests {
             agreements: &[],
             probes,
             token_span: None,
+            heads: None,
+            token_basis: None,
             unit_chain: None,
             chained_groups: Vec::new(),
             n_equal_matrices: 0,
             constants: None,
             common_slope: None,
             median_cosine: None,
+            is_searched: true,
+            has_token_strings: true,
             is_unknown_graph: false,
             is_delta_pair: false,
         }

@@ -3,12 +3,24 @@
 use std::path::Path;
 
 use crate::cli::args::Evaluate;
-use crate::cli::failure;
 use crate::cli::output::Sink;
+use crate::cli::{exit, failure};
 use crate::evaluate::{self, Controls, Fitted, Row};
 use crate::report::json;
 use crate::report::wire::{Failure, FittedMap, MeasuredControls};
 use crate::wording::counted;
+
+/// Makes the folder: whoever waits for a thousand pairs wants to know before that it cannot be written.
+pub(super) fn make_folder(folder: &Path) -> Result<(), Box<Failure>> {
+    std::fs::create_dir_all(folder).map_err(|error| {
+        Box::new(Failure {
+            code: "OUTPUT".to_owned(),
+            exit_code: exit::INPUT,
+            message: format!("cannot make '{}': {error}", failure::shown_path(folder)),
+            ..Failure::default()
+        })
+    })
+}
 
 /// Fits and writes `likelihood.json` and `controls.json`, each whole or not at all.
 pub(super) fn write(

@@ -40,6 +40,9 @@ pub(super) fn run(args: &Evaluate, screen: &Screen) -> Result<u8, Box<Failure>> 
         None => None,
     };
     let listing = read(args)?;
+    if let Some(folder) = &args.fit {
+        fit::make_folder(folder)?;
+    }
     let chosen = backend::open(&args.backend)?;
     let run_id = format!(
         "{} {METHOD_VERSION} {} {} {} {}",

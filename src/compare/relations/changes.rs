@@ -6,11 +6,13 @@ use super::{Attribution, Found, Parameter, Relation, Side, cast, side, types};
 use crate::canonical::{CanonicalPart, Group};
 use crate::compare::Direction;
 use crate::compare::stages::is_in_place;
+use crate::evidence::HeadEvidence;
 use crate::measure::delta::Form;
 use crate::measure::plain::Plain;
 use crate::numerics::median;
 use crate::roles::Part;
 use crate::tensor::escape;
+use crate::verdict::weights::WeightsVerdict;
 use crate::wording::counted;
 
 /// Share of the changed matrices that must have one form.
@@ -49,7 +51,8 @@ pub(super) fn add(found: &Found<'_>, of_pair: &mut Attribution) {
     }
     let is_replaced = |matrix: &Matrix| matrix.picture.centred_cosine.is_some_and(|cosine| cosine < REPLACED);
     let (replaced, matrices): (Vec<Matrix>, Vec<Matrix>) = matrices.into_iter().partition(is_replaced);
-    if !replaced.is_empty() {
+    let is_replaced_in_part = !replaced.is_empty();
+    if is_replaced_in_part {
         let replaced: Vec<&Matrix> = replaced.iter().collect();
         let (says, _) = places(found, &replaced);
         let have = counted(replaced.len(), "matrix has", "matrices have");
@@ -60,7 +63,7 @@ pub(super) fn add(found: &Found<'_>, of_pair: &mut Attribution) {
     }
     let changed: Vec<&Matrix> = matrices.iter().filter(|matrix| matrix.picture.equal_share < 1.0).collect();
     if changed.is_empty() {
-        elsewhere(found, &matrices, of_pair);
+        elsewhere(found, &matrices, is_replaced_in_part, of_pair);
         return;
     }
     let of_form = |is: &dyn Fn(Form) -> bool| {
@@ -104,8 +107,13 @@ fn rounded(found: &Found<'_>, changed: &[&Matrix], of_pair: &mut Attribution) {
 
 /// Matrices of groups whose units kept their order, token tables included.
 fn matrices(found: &Found<'_>) -> Vec<Matrix> {
+    if found.facts.token_basis.is_some() {
+        return Vec::new();
+    }
     let pairs = found.alignment.pairs.iter().enumerate();
+    let heads_moved = found.facts.heads.is_some_and(HeadEvidence::is_elsewhere);
     pairs
+        .filter(|(_, paired)| !(heads_moved && paired.group == Group::Attention))
         .filter(|(_, paired)| {
             let part = found.pair.part(Side::Right, paired.right);
             found.decision.explained.contains(&paired.group)
@@ -132,7 +140,7 @@ fn grafted(tables: &[Matrix]) -> Relation {
 }
 
 /// Nothing changed in place: what happened to units that stand elsewhere, else to gains and biases.
-fn elsewhere(found: &Found<'_>, in_place: &[Matrix], of_pair: &mut Attribution) {
+fn elsewhere(found: &Found<'_>, in_place: &[Matrix], is_replaced_in_part: bool, of_pair: &mut Attribution) {
     let cosines: Vec<f64> =
         found.units.placed.iter().filter_map(|placed| Some(placed.units.as_ref()?.median_cosine)).collect();
     if let Some(cosine) = median(&cosines) {
@@ -141,6 +149,10 @@ fn elsewhere(found: &Found<'_>, in_place: &[Matrix], of_pair: &mut Attribution) 
         if drift > FOUND_ALIKE {
             of_pair.relations.push(by_drift(found, drift, "of what units answer or read"));
         }
+        return;
+    }
+    // of another network in part, they are its own
+    if is_replaced_in_part || found.decision.verdict == WeightsVerdict::PartlyDerived {
         return;
     }
     let vectors_changed = found.alignment.pairs.iter().enumerate().any(|(pair, paired)| {

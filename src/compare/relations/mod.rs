@@ -3,6 +3,7 @@
 mod basis;
 mod changes;
 mod experts;
+mod heads;
 mod layers;
 mod units;
 
@@ -12,7 +13,6 @@ use crate::align::{Alignment, is_token_table};
 use crate::canonical::CanonicalPart;
 use crate::checkpoint::Checkpoint;
 use crate::measure::layers::Mapping;
-use crate::measure::token_basis::TokenBasis;
 use crate::roles::{Component, Part};
 use crate::verdict::weights::{Decision, Facts, Requantised, WeightsVerdict};
 
@@ -27,7 +27,6 @@ pub(super) struct Found<'a> {
     pub(super) plain: &'a PlainStage,
     pub(super) units: &'a UnitStage,
     pub(super) deltas: &'a [Change],
-    pub(super) basis: Option<&'a TokenBasis>,
 }
 
 /// What was found.
@@ -70,6 +69,7 @@ pub(super) fn attribution(found: &Found<'_>) -> Attribution {
     of_pair.relations.extend(layers::relation(found));
     of_pair.relations.extend(experts::relations(found));
     of_pair.relations.extend(units::relations(found));
+    of_pair.relations.extend(heads::relations(found));
     of_pair.relations.extend(vocabulary(found));
     of_pair.relations.extend(basis::relation(found));
     if matches!(verdict, Derived | PartlyDerived) {

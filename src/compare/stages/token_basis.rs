@@ -1,4 +1,4 @@
-//! S5's map after a verdict by answers: how the residual basis was changed.
+//! S5's map where units answer alike: how the residual basis was changed.
 
 use super::ProbeStage;
 use crate::compare::Error;
@@ -6,22 +6,21 @@ use crate::compare::clock::Clock;
 use crate::evidence::agrees;
 use crate::kernels::Backend;
 use crate::measure::token_basis::{self, TokenBasis};
-use crate::verdict::weights::Facts;
 
 /// None where weights are found in place, or units do not answer alike.
 pub(in crate::compare) fn token_basis(
     backend: &Backend,
-    facts: &Facts<'_>,
+    is_in_place: bool,
     probed: &ProbeStage<'_>,
     clock: &mut Clock<'_>,
 ) -> Result<Option<TokenBasis>, Error> {
-    let answers_agree = facts.probes.iter().any(|(_, _, agreement)| agrees(agreement));
-    let Some(search) = probed.search.as_ref().filter(|_| answers_agree && !facts.trace.rejects()) else {
+    let answers_agree = probed.matches.iter().any(|found| agrees(&found.agreement));
+    let Some(search) = probed.search.as_ref().filter(|_| answers_agree && !is_in_place) else {
         return Ok(None);
     };
     let mut flop = 0;
     let (left, right) = search.asked();
     let found = token_basis::token_basis(backend, left, right, &mut flop)?;
     clock.stage("token basis", flop);
-    Ok(Some(found))
+    Ok(Some(found).filter(|found| !found.is_in_place()))
 }

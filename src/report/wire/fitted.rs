@@ -78,6 +78,7 @@ pub struct MeasuredControls<'a> {
     version: &'a str,
     pairs: usize,
     largest_pair_share: Rounded<6>,
+    largest_head_share: Rounded<6>,
     cells: Vec<Cell<'a>>,
     token_span: Option<TokenSpan>,
     made_by: &'a str,
@@ -108,6 +109,7 @@ impl<'a> MeasuredControls<'a> {
             version,
             pairs: controls.n_pairs,
             largest_pair_share: controls.largest_pair_share.into(),
+            largest_head_share: controls.largest_head_share.into(),
             cells: controls
                 .cells
                 .iter()

@@ -1,0 +1,142 @@
+//! S7 for attention: which heads continue which, where matrices in place do not tell.
+
+use std::collections::BTreeSet;
+
+use super::{PlainStage, ProbeStage};
+use crate::align::Alignment;
+use crate::canonical::Group;
+use crate::compare::clock::Clock;
+use crate::compare::{Effort, Error, Options, Pair, Side};
+use crate::evidence::{HeadEvidence, agrees, weigh_heads};
+use crate::kernels::Backend;
+use crate::measure::head_map::{Attention, CIRCUIT_TOKENS, HeadMap, head_map};
+use crate::measure::probes::Asked;
+use crate::numerics::median;
+use crate::roles::Component;
+use crate::stream::ReadMeter;
+use crate::verdict::weights::NEAR;
+
+/// Layers of a tower whose heads are mapped short of `full`, evenly.
+const MAPPED_LAYERS: usize = 4;
+/// Operations spent on it short of `full`: seconds on two cores.
+const MAP_FLOP: u64 = 400_000_000_000;
+
+/// Attention of a left and of a right layer.
+type Layers<'a> = (Attention<'a>, Attention<'a>);
+
+/// Maps of a few layers, by tokens, else by random directions; None where attention is near in place or no layer can be asked.
+pub(in crate::compare) fn heads(
+    backend: &Backend,
+    (pair, alignment): (&Pair<'_>, &Alignment),
+    (plain, probed): (&PlainStage, &ProbeStage<'_>),
+    options: &Options,
+    meter: &ReadMeter,
+    clock: &mut Clock<'_>,
+) -> Result<Option<HeadEvidence>, Error> {
+    if options.effort == Effort::Quick || options.only.is_some() || is_near(pair, alignment, plain) {
+        return Ok(None);
+    }
+    let mut budget = if options.effort == Effort::Full { u64::MAX } else { MAP_FLOP };
+    let mut flop = 0;
+    let mut by_tokens = None;
+    if let Some(search) = &probed.search {
+        let (left, right) = search.asked();
+        let mut layers = layers(pair, alignment, probed, Component::Text);
+        let width = |asked: &Asked<'_>| asked.tokens().n_cols;
+        layers.retain(|(a, b)| a.n_hidden() == width(left) && b.n_hidden() == width(right));
+        let chosen = chosen(layers, options.effort);
+        let maps = maps(backend, (left, right), &chosen, &mut budget, meter, &mut flop)?;
+        by_tokens = (!maps.is_empty()).then(|| weigh_heads(&maps, 1));
+    }
+    if !by_tokens.as_ref().is_some_and(HeadEvidence::is_shared) {
+        let n_ways = 1 + usize::from(by_tokens.is_some());
+        let maps = in_one_basis(backend, (pair, alignment, probed), options, &mut budget, meter, &mut flop)?;
+        let by_directions = weigh_heads(&maps, n_ways);
+        if !maps.is_empty() && (by_tokens.is_none() || by_directions.is_shared()) {
+            by_tokens = Some(by_directions);
+        }
+    }
+    clock.stage("head maps", flop);
+    Ok(by_tokens)
+}
+
+/// Heads of every tower, read by random directions of a residual basis that both models have.
+fn in_one_basis(
+    backend: &Backend,
+    (pair, alignment, probed): (&Pair<'_>, &Alignment, &ProbeStage<'_>),
+    options: &Options,
+    budget: &mut u64,
+    meter: &ReadMeter,
+    flop: &mut u64,
+) -> Result<Vec<HeadMap>, Error> {
+    let parts = pair.canonical.1.parts.iter();
+    let components: BTreeSet<Component> =
+        parts.filter_map(|part| part.role).map(|role| role.component).collect();
+    let models = pair.models();
+    let mut found = Vec::new();
+    for component in components {
+        let mut layers = layers(pair, alignment, probed, component);
+        layers.retain(|(left, right)| left.n_hidden() == right.n_hidden());
+        let Some(n_hidden) = layers.first().map(|(left, _)| left.n_hidden()) else { continue };
+        layers.retain(|(left, _)| left.n_hidden() == n_hidden);
+        let ask = |model| Asked::by_directions(model, n_hidden, CIRCUIT_TOKENS, options.seed);
+        let asked = (ask(models.0), ask(models.1));
+        let chosen = chosen(layers, options.effort);
+        found.extend(maps(backend, (&asked.0, &asked.1), &chosen, budget, meter, flop)?);
+    }
+    Ok(found)
+}
+
+/// Layers of one tower: the left one that the probes found, else the one that the layer map names.
+fn layers<'a>(
+    pair: &'a Pair<'_>,
+    alignment: &Alignment,
+    probed: &ProbeStage<'_>,
+    component: Component,
+) -> Vec<Layers<'a>> {
+    let models = pair.models();
+    let found = |right: u32| {
+        let found = probed.matches.iter().find(|found| {
+            (found.right.component, found.right.layer) == (component, right) && agrees(&found.agreement)
+        });
+        found.map(|found| found.left.layer)
+    };
+    let of_layer = |right: u32| {
+        let left = found(right).or_else(|| alignment.layer_map.left(component, right))?;
+        let of_left = Attention::of(models.0.canonical, models.0.graph, component, left)?;
+        Some((of_left, Attention::of(models.1.canonical, models.1.graph, component, right)?))
+    };
+    pair.canonical.1.layers(component).into_iter().filter_map(of_layer).collect()
+}
+
+/// A few layers, evenly; all at `full`.
+fn chosen(layers: Vec<Layers<'_>>, effort: Effort) -> Vec<Layers<'_>> {
+    let step = if effort == Effort::Full { 1 } else { layers.len().div_ceil(MAPPED_LAYERS).max(1) };
+    layers.into_iter().step_by(step).collect()
+}
+
+fn maps(
+    backend: &Backend,
+    (asked_l, asked_r): (&Asked<'_>, &Asked<'_>),
+    layers: &[Layers<'_>],
+    budget: &mut u64,
+    meter: &ReadMeter,
+    flop: &mut u64,
+) -> Result<Vec<HeadMap>, Error> {
+    let mut found = Vec::new();
+    for (left, right) in layers {
+        let Some(rest) = budget.checked_sub(left.cost_flop() + right.cost_flop()) else { break };
+        *budget = rest;
+        found.push(head_map(backend, (asked_l, *left), (asked_r, *right), meter, flop)?);
+    }
+    Ok(found)
+}
+
+/// Attention matrices in place are near each other.
+fn is_near(pair: &Pair<'_>, alignment: &Alignment, plain: &PlainStage) -> bool {
+    let pairs = alignment.pairs.iter().enumerate().filter(|(_, paired)| {
+        paired.group == Group::Attention && pair.part(Side::Right, paired.right).n_dimensions > 1
+    });
+    let cosines: Vec<f64> = pairs.filter_map(|(idx, _)| plain.picture(idx)?.centred_cosine).collect();
+    median(&cosines).is_some_and(|cosine| cosine >= NEAR)
+}
