@@ -14,9 +14,28 @@ pub fn counted<N: Copy + Display + PartialEq + From<u8>>(n: N, one: &str, many: 
     format!("{n} {}", agreeing(n, one, many))
 }
 
+/// `a`, `a and b`, `a, b and c`.
+#[must_use]
+pub fn listed(words: &[String]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => words.concat(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{agreeing, counted};
+    use super::{agreeing, counted, listed};
+
+    #[test]
+    fn lists_end_with_and() {
+        for (words, wanted) in
+            [(&[][..], ""), (&["a"], "a"), (&["a", "b"], "a and b"), (&["a", "b", "c"], "a, b and c")]
+        {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(listed(&words), wanted);
+        }
+    }
 
     #[test]
     fn only_one_thing_is_singular() {

@@ -539,7 +539,7 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
     }
     if let Some(nearness) = facts.token_span {
         let says = format!(
-            "the spans of the token tables are {nearness:.2} on the way from random to equal; independent models .29 at the most"
+            "the spans of the token tables are {nearness:.2} on the way from random to equal; of independent models four of 3,582 pairs lie above .34"
         );
         add(nearness.abs(), "token-span", "embeddings", nearness, 0.0, nearness >= SHARED_SPAN, says);
     }

@@ -6,7 +6,7 @@ use super::stages::{BlockMatch, ChainStage, PlainStage, ProbeStage};
 use super::{ByComponent, Pair, Side};
 use crate::align::Alignment;
 use crate::canonical::Group;
-use crate::evidence::{HeadEvidence, agrees};
+use crate::evidence::{HeadEvidence, agrees, own_towers};
 use crate::measure::agreement::Agreement;
 use crate::measure::blocks::blocks;
 use crate::measure::token_basis::TokenBasis;
@@ -36,7 +36,7 @@ pub(super) struct Inherited {
 /// layer or expert by the share of the probed ones that were.
 pub(super) fn inherited(seen: &Seen<'_>) -> Inherited {
     let Seen { pair, alignment, plain, facts, decision, probed, followed } = *seen;
-    let agreeing = mean_agreement(facts);
+    let own = own_towers(facts.parts);
     // a circuit is the product of two matrices: its cosine is a square already
     let circuits = |heads: &HeadEvidence| 0.5 * (heads.circuits[0].cosine + heads.circuits[1].cosine);
     let heads = facts.heads.filter(|heads| heads.is_shared());
@@ -61,12 +61,19 @@ pub(super) fn inherited(seen: &Seen<'_>) -> Inherited {
         let all_equal = picture.equal_share >= 1.0;
         let by_place = if all_equal { 1.0 } else { cosine.max(0.0).powi(2) };
         let by_place = by_place.max(chained.get(&idx).copied().unwrap_or(0.0));
-        let share = match paired.group {
-            Group::Mlp => by_place.max(agreeing),
-            Group::Attention => by_place.max(of_heads),
-            Group::Embeddings => by_place.max(of_tokens),
-            _ => by_place,
+        let role = |side, idx| pair.part(side, idx).role;
+        let (left, right) = (role(Side::Left, paired.left), role(Side::Right, paired.right));
+        let component = right.map(|role| role.component);
+        let elsewhere = match paired.group {
+            _ if component.is_some_and(|component| own.contains(&component)) => 0.0,
+            Group::Mlp => {
+                agreement(facts, (left.and_then(|role| role.layer), right.and_then(|role| role.layer)))
+            }
+            Group::Attention if heads.map(|heads| heads.component) == component => of_heads,
+            Group::Embeddings => of_tokens,
+            _ => 0.0,
         };
+        let share = by_place.max(elsewhere);
         *explained.entry(paired.group).or_default() += share * pair.n_compared(paired) as f64;
     }
     for (tensor, share) in followed().filter(|(tensor, _)| tensor.pair.is_none()) {
@@ -135,11 +142,16 @@ fn found_share(probed: &ProbeStage, pair: &Pair<'_>, side: Side) -> f64 {
     }
 }
 
-/// Mean agreeing share of the layers in which units find each other, in the stored or in the token basis.
-fn mean_agreement(facts: &Facts<'_>) -> f64 {
-    let mean = |found: &[(u32, u32, Agreement)]| {
-        let shares = found.iter().filter(|(_, _, a)| agrees(a)).map(|(_, _, a)| a.share());
-        shares.sum::<f64>() / found.len().max(1) as f64
+/// Agreeing share of a pair of layers, in the stored or in the token basis; of layers that were not looked at the mean of those that were.
+fn agreement(facts: &Facts<'_>, layers: (Option<u32>, Option<u32>)) -> f64 {
+    let share = |found: &[(u32, u32, Agreement)]| {
+        let is_here = |(left, right, _): &&(u32, u32, Agreement)| (Some(*left), Some(*right)) == layers;
+        let of = |(_, _, found): &(u32, u32, Agreement)| if agrees(found) { found.share() } else { 0.0 };
+        let mut shares: Vec<f64> = found.iter().filter(is_here).map(of).collect();
+        if shares.is_empty() {
+            shares = found.iter().map(of).collect();
+        }
+        shares.iter().sum::<f64>() / shares.len().max(1) as f64
     };
-    mean(facts.agreements).max(mean(facts.probes))
+    share(facts.agreements).max(share(facts.probes))
 }

@@ -12,7 +12,7 @@ mod stages;
 pub use comparison::*;
 pub use relatives::{LeftIs, Relatives};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::align::{self, Alignment, LayerMap, PairedPart, TokenMatch, match_tokens, pair_parts};
 use crate::canonical::{self, CanonicalModel, CanonicalPart, Group};
@@ -22,7 +22,7 @@ use crate::kernels::Backend;
 use crate::measure::agreement::Agreement;
 use crate::measure::family_test::Model;
 use crate::measure::{identify, identify_by_answers, layers};
-use crate::roles::{self, RoleMap};
+use crate::roles::{self, Component, RoleMap};
 use crate::stream::ReadMeter;
 use crate::verdict::weights::{EQUAL_MATRICES, Requantised};
 use crate::{evidence, verdict};
@@ -277,11 +277,15 @@ pub fn compare(
     let n_equal_matrices = if is_copy { 0 } else { plain.n_equal_matrices(&pair, &alignment, &meter)? };
     let has_copies = is_copy || n_equal_matrices >= EQUAL_MATRICES;
     let likelihood = evidence::likelihood(if has_copies { LN_P_OF_COPY } else { ln_p }, options.prior);
+    // gains and matrices of a tower that shares nothing say nothing about the others
+    let parts = evidence::parts(&traced.families);
+    let of_shared = plain.without_towers(&pair, &alignment, &evidence::own_towers(&parts));
     let facts = verdict::weights::Facts {
         equality,
         requantised,
         families: &traced.families,
         trace: &combined,
+        parts: &parts,
         likelihood: likelihood.value,
         agreements: &agreements,
         probes: &probes,
@@ -291,9 +295,10 @@ pub fn compare(
         unit_chain: followed.as_ref().map(|stage| &stage.evidence),
         chained_groups: chained_groups(&pair, followed.as_ref()),
         n_equal_matrices,
-        constants: plain.trained_constants(&pair, &alignment, &combined),
-        common_slope: plain.common_slope(&pair, &alignment, &combined),
-        median_cosine,
+        constants: of_shared.trained_constants(&pair, &alignment, &combined),
+        common_slope: of_shared.common_slope(&pair, &alignment, &combined),
+        median_cosine: of_shared.median_cosine(&pair, &alignment),
+        lone_towers: lone_towers(&pair, &alignment),
         is_searched: options.effort != Effort::Quick && are_named,
         has_token_strings: alignment.tokens.is_some(),
         is_unknown_graph: traced.is_unknown_graph(),
@@ -375,6 +380,33 @@ pub fn compare_among(
     throughput.past_cache_bytes_read += times.past_cache_bytes_read;
     throughput.stages.extend(times.stages);
     Ok(comparison)
+}
+
+/// Share of a model from which on a tower that the other one lacks makes it more than a derived one.
+const LONE_SHARE: f64 = 0.25;
+
+/// Towers none of whose tensors has a counterpart, of known graphs.
+fn lone_towers(pair: &Pair<'_>, alignment: &Alignment) -> Vec<(Side, Component)> {
+    let mut lone = Vec::new();
+    for side in [Side::Left, Side::Right] {
+        let parts = pair.parts(side);
+        let has_partner: BTreeSet<usize> = alignment
+            .pairs
+            .iter()
+            .map(|paired| if side == Side::Left { paired.left } else { paired.right })
+            .collect();
+        let mut sizes: BTreeMap<Component, (f64, bool)> = BTreeMap::new();
+        for (idx, part) in parts.iter().enumerate() {
+            let Some(role) = part.role else { continue };
+            let (n_elements, is_paired) = sizes.entry(role.component).or_default();
+            *n_elements += part.stored.view.n_elements() as f64;
+            *is_paired |= has_partner.contains(&idx);
+        }
+        let n_all: f64 = sizes.values().map(|(n_elements, _)| n_elements).sum();
+        let is_lone = |(n_elements, is_paired): &(f64, bool)| !is_paired && *n_elements >= LONE_SHARE * n_all;
+        lone.extend(sizes.iter().filter(|(_, size)| is_lone(size)).map(|(component, _)| (side, *component)));
+    }
+    lone
 }
 
 /// Groups of the tensors whose units were found in another order.

@@ -4,6 +4,7 @@ use super::agreement::{AGREEING_UNITS, ln_weight_against};
 use crate::measure::agreement::Agreement;
 use crate::measure::head_map::{Circuit, HeadMap};
 use crate::numerics::median;
+use crate::roles::Component;
 
 /// Share of the heads of a layer, and of all, that must be found: of independent models a third is at the most
 /// (docs/methods.md#heads), of copies all are.
@@ -16,9 +17,11 @@ const FEWEST_LAYERS: usize = 2;
 /// Share of the heads found that must stand elsewhere to call the order another one.
 const MOVED_SHARE: f64 = 0.25;
 
-/// Heads of all layers that were mapped.
+/// Heads of all layers of a tower that were mapped.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadEvidence {
+    /// Tower.
+    pub component: Component,
     /// Left layer, right layer, and the heads that have one partner in both circuits.
     pub layers: Vec<(u32, u32, Agreement)>,
     /// Of these, layers in which half of the heads were found.
@@ -27,7 +30,7 @@ pub struct HeadEvidence {
     pub n_heads_of_layer: (usize, usize),
     /// All layers together.
     pub all: Agreement,
-    /// What heads look for and what they copy: medians over layers.
+    /// What heads look for and what they copy: medians over the layers found.
     pub circuits: [Circuit; 2],
     /// Weight on the scale of ln p.
     pub ln_weight: f64,
@@ -61,9 +64,9 @@ impl HeadEvidence {
     }
 }
 
-/// Weighs the maps of a few layers. `n_ways`: how many sets of directions circuits were read by.
+/// Weighs the maps of a few layers of a tower. `n_ways`: how many sets of directions circuits were read by.
 #[must_use]
-pub fn weigh_heads(maps: &[HeadMap], n_ways: usize) -> HeadEvidence {
+pub fn weigh_heads(component: Component, maps: &[HeadMap], n_ways: usize) -> HeadEvidence {
     let layers: Vec<(u32, u32, Agreement)> = maps.iter().map(of_layer).collect();
     let sum = |read: fn(&Agreement) -> usize| layers.iter().map(|(_, _, found)| read(found)).sum::<usize>();
     let all = Agreement {
@@ -72,7 +75,9 @@ pub fn weigh_heads(maps: &[HeadMap], n_ways: usize) -> HeadEvidence {
         n_units: sum(|found| found.n_units),
     };
     let of_circuit = |circuit: usize, read: fn(&Circuit) -> f64| {
-        let values: Vec<f64> = maps.iter().map(|map| read(&map.circuits[circuit])).collect();
+        // of layers in which heads were found: the others have no partners
+        let found = maps.iter().zip(&layers).filter(|(_, (_, _, found))| found.share() >= FOUND_SHARE);
+        let values: Vec<f64> = found.map(|(map, _)| read(&map.circuits[circuit])).collect();
         median(&values).unwrap_or(0.0)
     };
     let circuits = [0, 1].map(|circuit| Circuit {
@@ -81,6 +86,7 @@ pub fn weigh_heads(maps: &[HeadMap], n_ways: usize) -> HeadEvidence {
     });
     let control_share = CONTROL_PER_LAYER * layers.len() as f64 / all.n_units.max(1) as f64;
     HeadEvidence {
+        component,
         n_layers_found: layers.iter().filter(|(_, _, found)| found.share() >= FOUND_SHARE).count(),
         layers,
         n_heads_of_layer: maps.first().map_or((0, 0), |map| (map.n_left, map.left_of.len())),
@@ -120,7 +126,7 @@ mod tests {
 
     #[test]
     fn half_of_the_heads_of_two_layers_are_evidence_and_chance_is_none() {
-        let weigh = |layers: &[HeadMap]| weigh_heads(layers, 1);
+        let weigh = |layers: &[HeadMap]| weigh_heads(Component::Text, layers, 1);
         let independent = weigh(&[layer(2, 0, 0.0), layer(1, 0, 0.0), layer(0, 0, 0.0), layer(2, 0, 0.0)]);
         assert!(!independent.is_shared() && independent.ln_weight > -3.0, "{independent:?}");
         assert!(!weigh(&[layer(8, 0, 1.0)]).is_shared(), "one layer");

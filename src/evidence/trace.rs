@@ -12,7 +12,7 @@ pub const ALPHA: f64 = 1e-6;
 /// Level that must still hold without the strongest tenth of the tests.
 pub const SPREAD_ALPHA: f64 = 1e-3;
 /// Normal quantile of 1 − [`ALPHA`] plus that of 90 %: the z of the smallest share that is found with 90 %.
-pub const DETECTABLE_Z: f64 = 4.753_4 + 1.281_6;
+pub(super) const DETECTABLE_Z: f64 = 4.753_4 + 1.281_6;
 
 /// One family with its outcome.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use std::ops::Range;
 use crate::align::Side;
 use crate::canonical::Group;
 use crate::evidence::{
-    AGREEING_UNITS, ALPHA, ChainEvidence, DETECTABLE_Z, FamilyResult, HeadEvidence, SPREAD_ALPHA,
-    TraceEvidence, agrees, combine,
+    AGREEING_UNITS, ALPHA, ChainEvidence, FamilyResult, HeadEvidence, Part, SPREAD_ALPHA, TraceEvidence,
+    agrees, own_parts,
 };
 use crate::measure::agreement::Agreement;
 use crate::measure::common_slope::CommonSlope;
@@ -15,7 +15,7 @@ use crate::measure::constants::TrainedConstants;
 use crate::measure::lattice::GridFit;
 use crate::measure::token_basis::TokenBasis;
 use crate::roles::Component;
-use crate::wording::counted;
+use crate::wording::{agreeing, counted, listed};
 
 /// Verdict of the weights axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +109,8 @@ pub struct Facts<'a> {
     pub families: &'a [FamilyResult],
     /// All trace tests together.
     pub trace: &'a TraceEvidence,
+    /// The same by tower and group.
+    pub parts: &'a [Part],
     /// Likelihood at the prior.
     pub likelihood: f64,
     /// Agreement of partners per layer pair outside the trace sample.
@@ -133,6 +135,8 @@ pub struct Facts<'a> {
     pub common_slope: Option<CommonSlope>,
     /// Median cosine of paired matrices outside the token tables.
     pub median_cosine: Option<f64>,
+    /// Towers, a quarter of their model and more, of which the other model has none.
+    pub lone_towers: Vec<(Side, Component)>,
     /// Names say which tensors belong together, and what could not be found in place was looked for elsewhere.
     pub is_searched: bool,
     /// Rows of the token tables were matched by the strings of their tokens.
@@ -174,8 +178,8 @@ pub const FAR: Range<f64> = 0.1..0.5;
 /// Equal matrices from which on training is shared: one table may be frozen since an initialisation.
 pub const EQUAL_MATRICES: usize = 3;
 
-/// Nearness of spans from which on token tables may be shared in another basis: independent models .29 at the most, distilled ones
-/// among them; tables of one initialisation .28 to .72, tables taken over .59 and more (docs/methods.md#span).
+/// Nearness of spans from which on token tables may be shared in another basis: of 3,582 independent pairs four lie above .34
+/// (up to .48, models with one table for both ends); tables of one initialisation .28 to .72, tables taken over .59 and more (docs/methods.md#span).
 pub const SHARED_SPAN: f64 = 0.45;
 
 /// Fewest tests of a graph that is not known which can reject together.
@@ -399,7 +403,7 @@ fn silent(facts: &Facts<'_>) -> Decision {
     } else if let Some(nearness) = facts.token_span.filter(|nearness| *nearness >= SHARED_SPAN) {
         let why = format!(
             "the token tables span nearer spaces than independent training left them ({nearness:.2} on the way from \
-             random to equal; independent .29 at the most): they, or an initialisation, may be shared in another basis, of which there is no exact test"
+             random to equal; independent models up to .48, four of 3,582 above .34): they, or an initialisation, may be shared in another basis, of which there is no exact test"
         );
         (WeightsVerdict::Inconclusive, why)
     } else if facts.trace.n_tests == 0 && answers_would_show(facts.probes) {
@@ -476,14 +480,16 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
     .into_iter()
     .filter_map(|(name, speaks)| speaks.then_some(name))
     .collect();
+    let groups = explained.iter().filter(|group| **group != Group::Norms);
+    let mut names: Vec<String> = groups.map(|group| group.name().to_owned()).collect();
+    let shared: Vec<&Part> = facts.parts.iter().filter(|part| part.is_shared()).collect();
+    if facts.parts.iter().any(|part| part.component != facts.parts[0].component) && !shared.is_empty() {
+        names = in_words(&shared, facts.parts);
+    }
     let mut reasons = vec![format!(
-        "{} share weights beyond what independent training explains",
-        explained
-            .iter()
-            .filter(|group| **group != Group::Norms)
-            .map(|g| g.name())
-            .collect::<Vec<_>>()
-            .join(", ")
+        "{} {} weights beyond what independent training explains",
+        names.join(", "),
+        agreeing(names.len() as u64, "shares", "share"),
     )];
     if decided_by == ["trace"] && facts.likelihood < 0.5 {
         return Decision {
@@ -501,14 +507,23 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
     if let Some(sign) = sign.filter(|sign| !decided_by.contains(sign)) {
         decided_by.push(sign);
     }
-    let own = if is_shared_training { own_parts(facts) } else { Vec::new() };
+    let own = if is_shared_training { own_in_words(facts) } else { Vec::new() };
+    let lone: Vec<String> =
+        facts.lone_towers.iter().filter(|_| is_shared_training).map(in_words_of_tower).collect();
+    if !lone.is_empty() {
+        reasons.push(format!(
+            "{} {} no counterpart",
+            listed(&lone),
+            agreeing(lone.len() as u64, "has", "have")
+        ));
+    }
     if !own.is_empty() {
         reasons.push(format!(
             "unit by unit, nothing is shared in {}, where a quarter of what the other parts share would have shown",
-            own.join(" and ")
+            listed(&own)
         ));
     }
-    let verdict = match (is_shared_training, own.is_empty()) {
+    let verdict = match (is_shared_training, own.is_empty() && lone.is_empty()) {
         (true, true) => WeightsVerdict::Derived,
         (true, false) => WeightsVerdict::PartlyDerived,
         (false, _) => WeightsVerdict::CommonOrigin,
@@ -516,63 +531,57 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
     Decision { verdict, decided_by, reasons, explained, direction: Direction::Undetermined }
 }
 
-/// Parts of a known graph that were tested, in place and out of it, and are the model's own.
-fn own_parts(facts: &Facts<'_>) -> Vec<String> {
+/// Parts of a known graph that were looked for, in place and out of it, and are the model's own, in words.
+fn own_in_words(facts: &Facts<'_>) -> Vec<String> {
     if facts.is_unknown_graph || !facts.is_searched {
         return Vec::new();
     }
-    let components: BTreeSet<Component> = facts.families.iter().map(|family| family.component).collect();
-    let is_one_tower = components.len() == 1;
-    let parts: Vec<(Component, Group, TraceEvidence)> = components
-        .into_iter()
-        .flat_map(|component| {
-            [Group::Embeddings, Group::Attention, Group::Mlp].map(|group| (component, group))
-        })
-        .map(|(component, group)| {
-            let is_of_part = |family: &&FamilyResult| (family.component, family.group) == (component, group);
-            let families: Vec<FamilyResult> = facts.families.iter().filter(is_of_part).cloned().collect();
-            (component, group, combine(&families, 0.0))
-        })
-        .filter(|(_, _, trace)| trace.n_tests > 0)
-        .collect();
-    // z grows with the share of inherited weights
-    let share = |trace: &TraceEvidence| trace.smallest_share.unwrap_or(0.0) * trace.z / DETECTABLE_Z;
-    let inherited = parts
-        .iter()
-        .filter(|(_, _, trace)| trace.rejects() || trace.n_tests == 1 && trace.ln_p <= ALPHA.ln())
-        .map(|(_, _, trace)| share(trace).min(1.0))
-        .fold(0.0, f64::max);
-    let is_elsewhere = |group: Group| match group {
+    let stands_elsewhere = |part: &Part| match part.group {
         Group::Embeddings => !facts.has_token_strings || facts.token_basis.is_some(),
-        Group::Attention => facts.heads.is_none_or(HeadEvidence::is_elsewhere),
+        Group::Attention => {
+            facts.heads.is_none_or(|heads| heads.component == part.component && heads.is_elsewhere())
+        }
         _ => {
             let looked_at = || facts.agreements.iter().chain(facts.probes);
-            let n_moved =
-                looked_at().filter(|(_, _, found)| agrees(found) && 2 * found.n_in_place < found.n_agreeing);
-            looked_at().next().is_none() || n_moved.count() > 0
+            let is_moved = |found: &Agreement| agrees(found) && 2 * found.n_in_place < found.n_agreeing;
+            looked_at().next().is_none() || looked_at().any(|(_, _, found)| is_moved(found))
         }
     };
-    parts
-        .iter()
-        .filter(|(_, group, trace)| {
-            trace.ln_p > SILENT_P.ln()
-                && trace.smallest_share.is_some_and(|smallest| smallest <= OWN_POWER * inherited)
-                && !is_elsewhere(*group)
-        })
-        .map(|(component, group, _)| {
-            if is_one_tower {
-                group.name().to_owned()
-            } else {
-                format!("{} of the {} tower", group.name(), format!("{component:?}").to_lowercase())
-            }
-        })
-        .collect()
+    let own: Vec<&Part> = own_parts(facts.parts).into_iter().filter(|part| !stands_elsewhere(part)).collect();
+    in_words(&own, facts.parts)
 }
 
-/// p above which a part says nothing of shared weights.
-const SILENT_P: f64 = 0.01;
-/// Part of the largest share inherited elsewhere that would have shown in a part that is called the model's own.
-const OWN_POWER: f64 = 0.25;
+fn in_words_of_tower((side, component): &(Side, Component)) -> String {
+    let side = match side {
+        Side::Left => "left",
+        Side::Right => "right",
+    };
+    format!("the {} tower of the {side} model", format!("{component:?}").to_lowercase())
+}
+
+/// "attention", or with several towers "the text tower" and "attention of the vision tower".
+fn in_words(chosen: &[&Part], all: &[Part]) -> Vec<String> {
+    let n_of = |parts: &mut dyn Iterator<Item = Component>, component| {
+        parts.filter(|other| *other == component).count()
+    };
+    let components: BTreeSet<Component> = chosen.iter().map(|part| part.component).collect();
+    let is_one_tower = all.iter().all(|part| part.component == all[0].component);
+    let mut words = Vec::new();
+    for component in components {
+        let tower = format!("the {} tower", format!("{component:?}").to_lowercase());
+        let groups: Vec<&str> =
+            chosen.iter().filter(|part| part.component == component).map(|part| part.group.name()).collect();
+        let n_all = n_of(&mut all.iter().map(|part| part.component), component);
+        if is_one_tower {
+            words.extend(groups.into_iter().map(str::to_owned));
+        } else if groups.len() == n_all {
+            words.push(tower);
+        } else {
+            words.push(format!("{} of {tower}", groups.join(" and ")));
+        }
+    }
+    words
+}
 
 /// Whether training is shared or only an initialisation, why, and by which statistic where one tells.
 ///
@@ -706,6 +715,7 @@ mod tests {
             requantised: None,
             families: &[],
             trace,
+            parts: &[],
             likelihood: 0.01,
             agreements: &[],
             probes,
@@ -718,6 +728,7 @@ mod tests {
             constants: None,
             common_slope: None,
             median_cosine: None,
+            lone_towers: Vec::new(),
             is_searched: true,
             has_token_strings: true,
             is_unknown_graph: false,

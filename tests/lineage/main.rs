@@ -3,7 +3,7 @@
 #[path = "../schemas/bounds.rs"]
 mod bounds;
 mod drawn;
-mod heads;
+mod parts;
 mod relations;
 #[path = "../schemas/mod.rs"]
 mod schemas;

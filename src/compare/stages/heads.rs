@@ -38,53 +38,37 @@ pub(in crate::compare) fn heads(
     }
     let mut budget = if options.effort == Effort::Full { u64::MAX } else { MAP_FLOP };
     let mut flop = 0;
-    let mut by_tokens = None;
+    let mut best = None;
     if let Some(search) = &probed.search {
-        let (left, right) = search.asked();
-        let mut layers = layers(pair, alignment, probed, Component::Text);
-        let width = |asked: &Asked<'_>| asked.tokens().n_cols;
-        layers.retain(|(a, b)| a.n_hidden() == width(left) && b.n_hidden() == width(right));
-        let chosen = chosen(layers, options.effort);
-        let maps = maps(backend, (left, right), &chosen, &mut budget, meter, &mut flop)?;
-        by_tokens = (!maps.is_empty()).then(|| weigh_heads(&maps, 1));
+        let asked = search.asked();
+        let layers = layers(pair, alignment, probed, Component::Text);
+        let maps = maps(backend, asked, layers, options.effort, &mut budget, meter, &mut flop)?;
+        best = (!maps.is_empty()).then(|| weigh_heads(Component::Text, &maps, 1));
     }
-    if !by_tokens.as_ref().is_some_and(HeadEvidence::is_shared) {
-        let n_ways = 1 + usize::from(by_tokens.is_some());
-        let maps = in_one_basis(backend, (pair, alignment, probed), options, &mut budget, meter, &mut flop)?;
-        let by_directions = weigh_heads(&maps, n_ways);
-        if !maps.is_empty() && (by_tokens.is_none() || by_directions.is_shared()) {
-            by_tokens = Some(by_directions);
+    if !best.as_ref().is_some_and(HeadEvidence::is_shared) {
+        // heads of every tower, read by random directions of a residual basis that both models have
+        let components: BTreeSet<Component> =
+            pair.canonical.1.parts.iter().filter_map(|part| part.role).map(|role| role.component).collect();
+        let n_ways = components.len() + usize::from(best.is_some());
+        let models = pair.models();
+        for component in components {
+            let layers = layers(pair, alignment, probed, component);
+            let Some(n_hidden) = layers.first().map(|(left, _)| left.n_hidden()) else { continue };
+            let ask = |model| Asked::by_directions(model, n_hidden, CIRCUIT_TOKENS, options.seed);
+            let asked = (&ask(models.0), &ask(models.1));
+            let maps = maps(backend, asked, layers, options.effort, &mut budget, meter, &mut flop)?;
+            let found = (!maps.is_empty()).then(|| weigh_heads(component, &maps, n_ways));
+            let weight =
+                |evidence: &HeadEvidence| if evidence.is_shared() { evidence.ln_weight } else { 0.0 };
+            best = match (best, found) {
+                (Some(best), Some(found)) if weight(&found) < weight(&best) => Some(found),
+                (None, found) => found,
+                (best, _) => best,
+            };
         }
     }
     clock.stage("head maps", flop);
-    Ok(by_tokens)
-}
-
-/// Heads of every tower, read by random directions of a residual basis that both models have.
-fn in_one_basis(
-    backend: &Backend,
-    (pair, alignment, probed): (&Pair<'_>, &Alignment, &ProbeStage<'_>),
-    options: &Options,
-    budget: &mut u64,
-    meter: &ReadMeter,
-    flop: &mut u64,
-) -> Result<Vec<HeadMap>, Error> {
-    let parts = pair.canonical.1.parts.iter();
-    let components: BTreeSet<Component> =
-        parts.filter_map(|part| part.role).map(|role| role.component).collect();
-    let models = pair.models();
-    let mut found = Vec::new();
-    for component in components {
-        let mut layers = layers(pair, alignment, probed, component);
-        layers.retain(|(left, right)| left.n_hidden() == right.n_hidden());
-        let Some(n_hidden) = layers.first().map(|(left, _)| left.n_hidden()) else { continue };
-        layers.retain(|(left, _)| left.n_hidden() == n_hidden);
-        let ask = |model| Asked::by_directions(model, n_hidden, CIRCUIT_TOKENS, options.seed);
-        let asked = (ask(models.0), ask(models.1));
-        let chosen = chosen(layers, options.effort);
-        found.extend(maps(backend, (&asked.0, &asked.1), &chosen, budget, meter, flop)?);
-    }
-    Ok(found)
+    Ok(best)
 }
 
 /// Layers of one tower: the left one that the probes found, else the one that the layer map names.
@@ -109,25 +93,24 @@ fn layers<'a>(
     pair.canonical.1.layers(component).into_iter().filter_map(of_layer).collect()
 }
 
-/// A few layers, evenly; all at `full`.
-fn chosen(layers: Vec<Layers<'_>>, effort: Effort) -> Vec<Layers<'_>> {
-    let step = if effort == Effort::Full { 1 } else { layers.len().div_ceil(MAPPED_LAYERS).max(1) };
-    layers.into_iter().step_by(step).collect()
-}
-
+/// Maps of a few layers, evenly, all at `full`; of those that read a stream of the width that is asked.
 fn maps(
     backend: &Backend,
     (asked_l, asked_r): (&Asked<'_>, &Asked<'_>),
-    layers: &[Layers<'_>],
+    mut layers: Vec<Layers<'_>>,
+    effort: Effort,
     budget: &mut u64,
     meter: &ReadMeter,
     flop: &mut u64,
 ) -> Result<Vec<HeadMap>, Error> {
+    let (width_l, width_r) = (asked_l.tokens().n_cols, asked_r.tokens().n_cols);
+    layers.retain(|(left, right)| (left.n_hidden(), right.n_hidden()) == (width_l, width_r));
+    let step = if effort == Effort::Full { 1 } else { layers.len().div_ceil(MAPPED_LAYERS).max(1) };
     let mut found = Vec::new();
-    for (left, right) in layers {
+    for (left, right) in layers.into_iter().step_by(step) {
         let Some(rest) = budget.checked_sub(left.cost_flop() + right.cost_flop()) else { break };
         *budget = rest;
-        found.push(head_map(backend, (asked_l, *left), (asked_r, *right), meter, flop)?);
+        found.push(head_map(backend, (asked_l, left), (asked_r, right), meter, flop)?);
     }
     Ok(found)
 }

@@ -14,9 +14,10 @@ use crate::measure::fixed_patterns::is_fixed;
 use crate::measure::plain;
 use crate::numerics::median;
 use crate::reductions::PairMoments;
+use crate::roles::Component;
 use crate::stream::{ReadMeter, RowPairing, WorkItem, pair_moments, read_rows};
 use crate::verdict::weights::{EQUAL_MATRICES, Equality, NEAR};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Fewest elements of a matrix whose equality says something.
 const MIN_EQUAL: u64 = 256;
@@ -91,6 +92,21 @@ impl PlainStage {
             self.moments[*pair_idx] = Some(*moments);
         }
         self
+    }
+
+    /// The same without the matrices of these towers.
+    pub(in crate::compare) fn without_towers(
+        &self,
+        pair: &Pair<'_>,
+        alignment: &Alignment,
+        towers: &BTreeSet<Component>,
+    ) -> PlainStage {
+        let is_left_out = |right: usize| {
+            pair.part(Side::Right, right).role.is_some_and(|role| towers.contains(&role.component))
+        };
+        let of_pairs = self.moments.iter().zip(&alignment.pairs);
+        let moments = of_pairs.map(|(moments, paired)| moments.filter(|_| !is_left_out(paired.right)));
+        PlainStage { moments: moments.collect(), is_complete: self.is_complete }
     }
 
     /// Picture of one pair; None where nothing was read or nothing was finite.
