@@ -4,8 +4,8 @@
 usage: python scripts/train_kinds.py OUT [--kinds NAME,NAME] [--steps 300]
 needs: pip install torch numpy                                    (CPU builds do; nothing else, no network)
 
-Of each kind three independent networks (other seeds, same data), and of the first one: a network trained from the same start on other
-batches, a fine-tune on other data, f16 and int8 copies, and, where the kind says which axes hold which units, the same function with
+Of each kind three independent networks (other seeds, same data), and of the first one: two networks trained from the same start, one on
+other batches of the same data and one on other data, two fine-tunes on other data each, f16 and int8 copies, and, where the kind says which axes hold which units, the same function with
 units in another order, that one trained on, and a copy that keeps three quarters of the units and was trained on. A disguise that
 should keep the function is checked to do so. Traps are networks in which something ties a unit to its number in every model: an
 identity to start from, masks, filter banks, tables of one-hot rows, outputs of one width with a meaning.
@@ -446,8 +446,10 @@ def add_kind(corpus, kind, steps):
     for number in range(2, FAMILIES + 1):
         corpus.add(f"{kind}-{number}", trained(number, 20 + number), family=f"{kind}-{number}", relation="root")
     corpus.add(f"{root}-same-start", trained(1, 31), **family, **origin, relation="same-start", hard=True)
+    corpus.add(f"{root}-same-start-other-data", trained(1, 32, task=2), **family, **origin, relation="same-start", hard=True)
     child = {**family, "parents": [f"{root}.pt"]}
     corpus.add(f"{root}-fine-tune", trained(1, 41, state, 1, 0.3), **child, relation="fine-tune")
+    corpus.add(f"{root}-fine-tune-2", trained(1, 44, state, 2, 0.3), **child, relation="fine-tune")
     half = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     corpus.add(f"{root}-f16", lambda: (half, None), **child, relation="cast")
     corpus.add(f"{root}-int8", lambda: (on_a_grid(state), None), **child, relation="quantised-copy")

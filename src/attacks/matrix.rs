@@ -1,7 +1,7 @@
 //! What a run found, and its table.
 
 use crate::compare::WeightsVerdict;
-use crate::transforms::VARIANTS;
+use crate::transforms::{VARIANTS, Variant};
 
 /// What a pair is in truth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +64,20 @@ pub struct Case {
     pub decided_by: Vec<String>,
     /// Reasons of the verdict, or the failure.
     pub reasons: Vec<String>,
+    /// Kinds of relations that were found.
+    pub relations: Vec<String>,
     /// Judged.
     pub outcome: Outcome,
+}
+
+impl Case {
+    /// Whether the relations say what was done; None where there is nothing to say: another model, or a transform without a trace.
+    #[must_use]
+    pub fn is_named(&self) -> Option<bool> {
+        let wanted = VARIANTS[self.variant].relations;
+        let is_asked = self.kind == Kind::Related && self.model == self.other && !wanted.is_empty();
+        is_asked.then(|| wanted.iter().all(|kind| self.relations.iter().any(|found| found == kind)))
+    }
 }
 
 /// A transform that was not made, and why.
@@ -115,14 +127,14 @@ impl Tally {
 /// One line of the table.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// `T1` to `T18`.
-    pub code: &'static str,
     /// The variant.
-    pub name: &'static str,
+    pub variant: &'static Variant,
     /// Pairs that share weights.
     pub related: Tally,
     /// Pairs that do not.
     pub unrelated: Tally,
+    /// Models and seeds whose transform was named, of those where there was something to name.
+    pub named: (u64, u64),
     /// Models that it does not fit.
     pub n_not_applicable: u64,
 }
@@ -143,10 +155,10 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// One row a variant.
+    /// One row a variant that was tried.
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
-        let row = |(at, variant): (usize, &crate::transforms::Variant)| {
+        let row = |(at, variant): (usize, &'static Variant)| {
             let tally = |kind| {
                 let mut tally = Tally::default();
                 let of_kind = self.cases.iter().filter(|case| case.variant == at && case.kind == kind);
@@ -154,14 +166,15 @@ impl Matrix {
                 tally
             };
             Row {
-                code: variant.code,
-                name: variant.name,
+                variant,
                 related: tally(Kind::Related),
                 unrelated: tally(Kind::Unrelated),
+                named: named(self.cases.iter().filter(|case| case.variant == at)),
                 n_not_applicable: self.not_applied.iter().filter(|item| item.variant == at).count() as u64,
             }
         };
-        VARIANTS.iter().enumerate().map(row).collect()
+        let was_tried = |row: &Row| row.related.total() + row.unrelated.total() + row.n_not_applicable > 0;
+        VARIANTS.iter().enumerate().map(row).filter(was_tried).collect()
     }
 
     /// Sums over all rows: related, unrelated.
@@ -177,11 +190,23 @@ impl Matrix {
         totals
     }
 
+    /// Transforms that were named, of those where there was something to name.
+    #[must_use]
+    pub fn named(&self) -> (u64, u64) {
+        named(self.cases.iter())
+    }
+
     /// Comparisons whose verdict did not hold, those apart that the untouched models leave undecided too.
     pub fn failures(&self) -> impl Iterator<Item = &Case> {
         let holds = |case: &&Case| !matches!(case.outcome, Outcome::Held | Outcome::UndecidedBefore);
         self.cases.iter().filter(holds)
     }
+}
+
+fn named<'a>(cases: impl Iterator<Item = &'a Case>) -> (u64, u64) {
+    cases
+        .filter_map(Case::is_named)
+        .fold((0, 0), |(named, all), is_named| (named + u64::from(is_named), all + 1))
 }
 
 #[cfg(test)]

@@ -262,9 +262,12 @@ fn verdict(found: &Result<Comparison, String>) -> Option<WeightsVerdict> {
 }
 
 fn case(job: &Job, model: &str, other: &str, kind: Kind, found: &Result<Comparison, String>) -> Case {
-    let (decided_by, reasons) = match found {
-        Ok(found) => (found.weights.decided_by.clone(), found.weights.reasons.clone()),
-        Err(error) => (Vec::new(), vec![error.clone()]),
+    let (decided_by, reasons, relations) = match found {
+        Ok(found) => {
+            let kinds = found.weights.relations.iter().map(|relation| relation.kind.to_string());
+            (found.weights.decided_by.clone(), found.weights.reasons.clone(), kinds.collect())
+        }
+        Err(error) => (Vec::new(), vec![error.clone()], Vec::new()),
     };
     let verdict = verdict(found);
     Case {
@@ -276,6 +279,7 @@ fn case(job: &Job, model: &str, other: &str, kind: Kind, found: &Result<Comparis
         verdict,
         decided_by,
         reasons,
+        relations,
         outcome: Outcome::of(kind, verdict),
     }
 }

@@ -10,13 +10,14 @@ use super::*;
 use crate::align::{Alignment, is_token_table};
 use crate::canonical::{Group, LeftOut};
 use crate::evidence::{ALPHA, ChainEvidence, HeadEvidence, Likelihood, LikelihoodMap, agrees};
+use crate::measure::common_slope::least_spread;
 use crate::measure::delta::Form;
 use crate::measure::plain;
 use crate::reductions::PairMoments;
 use crate::roles::Component;
 use crate::verdict::Architecture;
 use crate::verdict::weights::{Decision, Facts, SHARED_ANSWERS, SHARED_SPAN};
-use crate::wording::{agreeing, counted};
+use crate::wording::{agreeing, counted, listed};
 
 /// z of a group from which on some of its units do resemble each other, whatever the tests say together: P = 3e-7.
 const RESEMBLES_Z: f64 = 5.0;
@@ -376,6 +377,7 @@ fn delta_row(found: &Findings<'_>, change: &Change) -> DeltaRow {
         Form::Equal => ("equal", None),
         Form::Rounding => ("rounding", None),
         Form::LowRank { rank } => ("low-rank", Some(rank as u64)),
+        Form::Rescaled => ("rescaled", None),
         Form::White => ("white", None),
         Form::Broad => ("broad", None),
     };
@@ -590,9 +592,12 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
     if let Some(slope) = facts.common_slope.filter(|slope| slope.speaks() && slope.p_spread <= 0.5) {
         let is_for = slope.is_one();
         let says = format!(
-            "matrices in place have slopes of {:.3} ± {:.3} on the other model's; that they vary by a tenth of it, as after a shared \
+            "matrices in place have slopes of {:.3} ± {:.3} on the other model's; that they vary by {:.0} % of it, as after a shared \
              initialisation, has p {:.1e}",
-            slope.share, slope.standard_error, slope.p_spread
+            slope.share,
+            slope.standard_error,
+            100.0 * least_spread(slope.share),
+            slope.p_spread
         );
         add(if is_for { 100.0 } else { 0.1 }, "common-slope", "all", slope.share, 0.0, is_for, says);
     }
@@ -641,11 +646,18 @@ fn reasons(found: &Findings<'_>) -> Vec<String> {
     let shares_nothing =
         matches!(found.decision.verdict, WeightsVerdict::NoEvidence | WeightsVerdict::Inconclusive);
     if shares_nothing {
-        let unseen = if found.facts.token_span.is_some() { "heads" } else { "heads and token tables" };
-        reasons.push(format!(
-            "not visible to this method: what a model learned from another's answers leaves no trace in weights; \
-             attention {unseen} in another basis are not tested"
-        ));
+        let was_tested = [
+            ("attention heads", found.facts.heads.is_some()),
+            ("token tables", found.facts.token_span.is_some()),
+        ];
+        let not_tested: Vec<String> =
+            was_tested.iter().filter(|(_, tested)| !tested).map(|(name, _)| (*name).to_owned()).collect();
+        let mut says =
+            "not visible to this method: what a model learned from another's answers leaves no trace in weights".to_owned();
+        if !not_tested.is_empty() {
+            says += &format!("; {} in another basis were not tested", listed(&not_tested));
+        }
+        reasons.push(says);
     }
     reasons
 }

@@ -30,6 +30,11 @@ const LOW_RANK: f64 = 0.25;
 /// Tracy–Widom widths above the edge that white noise may reach: P < 1e-5 at 5.
 const WHITE_WIDTHS: f64 = 5.0;
 
+/// Units were rescaled where a factor of its own for each row, or for each column, leaves this share of what one factor for all leaves,
+const RESCALED: f64 = 0.25;
+/// and one factor for all leaves this share of ‖B‖²: factors that spread by 3 %.
+const FACTORS_SPREAD: f64 = 1e-3;
+
 /// What the change of a matrix looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -42,6 +47,8 @@ pub enum Form {
         /// How many.
         rank: usize,
     },
+    /// Rows, or columns, were multiplied by factors of their own, signs among them.
+    Rescaled,
     /// No direction stands out from white noise.
     White,
     /// Directions stand out from a broad ground, as training leaves them.
@@ -70,6 +77,7 @@ pub struct Sample {
     rounding_std: f64,
     sum_squares: f64,
     along_left: f64,
+    is_rescaled: bool,
 }
 
 /// Looks at sampled rows of both matrices, [m, n] each.
@@ -106,7 +114,9 @@ pub fn sample(
     let mut norms: Vec<f64> = of_rows.iter().map(|row| row[0]).collect();
     let sum_squares: f64 = norms.iter().sum();
     let rounding_std = (rounding / (m * n).max(1) as f64).sqrt();
-    let mut found = Sample { gram: Vec::new(), shape: (m, n), rounding_std, sum_squares, along_left };
+    let is_rescaled = is_rescaled(a, b);
+    let mut found =
+        Sample { gram: Vec::new(), shape: (m, n), rounding_std, sum_squares, along_left, is_rescaled };
     if sum_squares == 0.0 || !sum_squares.is_finite() {
         return Ok(found);
     }
@@ -137,11 +147,36 @@ impl Sample {
         }
         let gram = self.gram.clone();
         found.form = form(&eigenvalues(&mut self.gram, m), self.shape, self.rounding_std);
+        if self.is_rescaled && found.form != Form::Rounding {
+            found.form = Form::Rescaled;
+        }
         if matches!(found.form, Form::LowRank { .. }) {
             found.strongest = strongest_direction(&gram, m);
         }
         found
     }
+}
+
+/// Whether factors of their own for rows, or for columns, explain most of what changed.
+fn is_rescaled(a: &Matrix, b: &Matrix) -> bool {
+    // Σa², Σb², Σab of every row and of every column
+    let (mut rows, mut columns) = (vec![[0.0_f64; 3]; a.n_rows], vec![[0.0_f64; 3]; a.n_cols]);
+    for (row, of_row) in rows.iter_mut().enumerate() {
+        for (col, of_column) in columns.iter_mut().enumerate() {
+            let (x, y) = (f64::from(a.at(row, col)), f64::from(b.at(row, col)));
+            for (at, term) in [x * x, y * y, x * y].into_iter().enumerate() {
+                of_row[at] += term;
+                of_column[at] += term;
+            }
+        }
+    }
+    // ‖B − factor · A‖² at the best factor
+    let rest = |[aa, bb, ab]: [f64; 3]| if aa > 0.0 { bb - ab * ab / aa } else { bb };
+    let all = rows.iter().fold([0.0; 3], |all, row| [all[0] + row[0], all[1] + row[1], all[2] + row[2]]);
+    let of_one_factor = rest(all);
+    let of_own = |units: &[[f64; 3]]| units.iter().copied().map(rest).sum::<f64>();
+    of_one_factor >= FACTORS_SPREAD * all[1]
+        && of_own(&rows).min(of_own(&columns)) <= RESCALED * of_one_factor
 }
 
 /// Variance of rounding to a type: a twelfth of a unit in the last place, squared.
@@ -240,6 +275,22 @@ mod tests {
         assert_eq!(changed(|i, j| 0.3 * noise[i * N + j]).form, Form::White);
         let few = adapter(2, 0.1);
         assert_eq!(changed(|i, j| few(i, j) + 0.2 * noise[i * N + j]).form, Form::Broad);
+    }
+
+    #[test]
+    fn factors_of_rows_and_of_columns_are_no_training() {
+        let (factors, noise) = (normal(6, M.max(N)), normal(7, M * N));
+        let a: Vec<f64> = normal(1, M * N)
+            .into_iter()
+            .map(|value| f64::from(half::bf16::from_f64(value).to_f32()))
+            .collect();
+        let factor = |at: usize| if at.is_multiple_of(2) { 1.0 } else { -1.0 } * (0.3 * factors[at]).exp();
+        let by_rows = changed(|i, j| (factor(i) - 1.0) * a[i * N + j]);
+        let by_columns = changed(|i, j| (factor(j) - 1.0) * a[i * N + j] + 0.05 * noise[i * N + j]);
+        assert_eq!((by_rows.form, by_columns.form), (Form::Rescaled, Form::Rescaled));
+        assert_ne!(changed(|i, j| 0.5 * a[i * N + j]).form, Form::Rescaled, "one factor for all");
+        let both = changed(|i, j| (factor(i) * factor(j) - 1.0) * a[i * N + j]);
+        assert_eq!(both.form, Form::Broad);
     }
 
     #[test]

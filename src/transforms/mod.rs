@@ -121,6 +121,8 @@ pub struct Variant {
     pub function: Function,
     /// What is done.
     pub change: Change,
+    /// Relations that name it, as kinds of docs/methods.md#relations; none where it leaves nothing to name.
+    pub relations: &'static [&'static str],
 }
 
 impl Variant {
@@ -131,52 +133,72 @@ impl Variant {
     }
 }
 
-const fn kept(code: &'static str, name: &'static str, change: Change) -> Variant {
-    Variant { code, name, function: Function::Kept, change }
+const fn kept(
+    code: &'static str,
+    name: &'static str,
+    change: Change,
+    relations: &'static [&'static str],
+) -> Variant {
+    Variant { code, name, function: Function::Kept, change, relations }
 }
 
-const fn changed(code: &'static str, name: &'static str, change: Change) -> Variant {
-    Variant { code, name, function: Function::Changed, change }
+const fn changed(
+    code: &'static str,
+    name: &'static str,
+    change: Change,
+    relations: &'static [&'static str],
+) -> Variant {
+    Variant { code, name, function: Function::Changed, change, relations }
 }
 
 /// Every variant, in the order of the table.
 pub const VARIANTS: &[Variant] = &[
-    kept("T1", "mlp-units-permuted", Change::MlpUnits),
-    kept("T2", "heads-permuted", Change::Heads),
-    kept("T3", "residual-permuted", Change::ResidualOrder),
-    kept("T4", "residual-rotated", Change::ResidualBasis),
-    kept("T5", "units-rescaled", Change::UnitScales),
-    kept("T6", "heads-rotated", Change::HeadBases),
-    changed("T7", "noise-0.1", Change::Noise { share: 0.1 }),
-    changed("T7", "noise-1.0", Change::Noise { share: 1.0 }),
-    changed("T8", "f32", Change::StoreAs(Dtype::F32)),
-    changed("T8", "f16", Change::StoreAs(Dtype::F16)),
-    changed("T8", "bf16", Change::StoreAs(Dtype::Bf16)),
-    changed("T8", "fp8-trip", Change::Fp8Trip),
-    changed("T9", "int8", Change::Grid { bits: 8 }),
-    changed("T9", "int4", Change::Grid { bits: 4 }),
-    kept("T10", "renamed", Change::Renamed),
-    kept("T10", "nameless", Change::Nameless),
-    kept("T10", "fused", Change::Fused),
-    kept("T10", "split", Change::Split),
-    kept("T10", "transposed", Change::Transposed),
-    kept("T10", "resharded", Change::Resharded),
-    kept("T11", "tokens-shuffled", Change::TokensShuffled),
-    kept("T11", "tokens-added", Change::TokensAdded),
-    kept("T11", "tokens-cut", Change::TokensCut),
-    changed("T12", "layers-dropped", Change::LayersDropped),
-    changed("T13", "layers-doubled", Change::LayersDoubled),
-    changed("T14", "width-3-4", Change::WidthCut { share: 0.75 }),
-    changed("T14", "width-1-2", Change::WidthCut { share: 0.5 }),
-    changed("T15", "lora-r8", Change::LowRank { rank: 8 }),
-    changed("T16", "merge-2-50", Change::Merge { share: 0.5, n_models: 2 }),
-    changed("T16", "merge-2-20", Change::Merge { share: 0.2, n_models: 2 }),
-    changed("T16", "merge-2-5", Change::Merge { share: 0.05, n_models: 2 }),
-    changed("T16", "merge-3-33", Change::Merge { share: 1.0 / 3.0, n_models: 3 }),
-    changed("T16", "merge-3-5", Change::Merge { share: 0.05, n_models: 3 }),
-    kept("T17", "experts-8", Change::Experts),
-    changed("T18", "together-int8-renamed", Change::Together { bits: 8, clothes: Clothes::Renamed }),
-    changed("T18", "together-int4-fused", Change::Together { bits: 4, clothes: Clothes::FusedAndResharded }),
+    kept("T1", "mlp-units-permuted", Change::MlpUnits, &["units-permuted"]),
+    kept("T2", "heads-permuted", Change::Heads, &["heads-permuted"]),
+    kept("T3", "residual-permuted", Change::ResidualOrder, &["residual-permuted"]),
+    kept("T4", "residual-rotated", Change::ResidualBasis, &["residual-rotated"]),
+    kept("T5", "units-rescaled", Change::UnitScales, &["units-rescaled"]),
+    kept("T6", "heads-rotated", Change::HeadBases, &["heads-rotated"]),
+    changed("T7", "noise-0.1", Change::Noise { share: 0.1 }, &["noise-added"]),
+    changed("T7", "noise-1.0", Change::Noise { share: 1.0 }, &["noise-added"]),
+    changed("T8", "f32", Change::StoreAs(Dtype::F32), &["cast"]),
+    changed("T8", "f16", Change::StoreAs(Dtype::F16), &["cast"]),
+    changed("T8", "bf16", Change::StoreAs(Dtype::Bf16), &["cast"]),
+    changed("T8", "fp8-trip", Change::Fp8Trip, &[]),
+    changed("T9", "int8", Change::Grid { bits: 8 }, &["quantised-copy"]),
+    changed("T9", "int4", Change::Grid { bits: 4 }, &["quantised-copy"]),
+    kept("T10", "renamed", Change::Renamed, &[]),
+    kept("T10", "nameless", Change::Nameless, &[]),
+    kept("T10", "fused", Change::Fused, &[]),
+    kept("T10", "split", Change::Split, &[]),
+    kept("T10", "transposed", Change::Transposed, &[]),
+    kept("T10", "resharded", Change::Resharded, &[]),
+    kept("T11", "tokens-shuffled", Change::TokensShuffled, &[]),
+    kept("T11", "tokens-added", Change::TokensAdded, &["vocabulary-extended"]),
+    kept("T11", "tokens-cut", Change::TokensCut, &["vocabulary-cut"]),
+    changed("T12", "layers-dropped", Change::LayersDropped, &["depth-pruned"]),
+    changed("T13", "layers-doubled", Change::LayersDoubled, &["up-scaled"]),
+    changed("T14", "width-3-4", Change::WidthCut { share: 0.75 }, &["width-pruned"]),
+    changed("T14", "width-1-2", Change::WidthCut { share: 0.5 }, &["width-pruned"]),
+    changed("T15", "lora-r8", Change::LowRank { rank: 8 }, &["lora"]),
+    changed("T16", "merge-2-50", Change::Merge { share: 0.5, n_models: 2 }, &["merge"]),
+    changed("T16", "merge-2-20", Change::Merge { share: 0.2, n_models: 2 }, &["merge"]),
+    changed("T16", "merge-2-5", Change::Merge { share: 0.05, n_models: 2 }, &["merge"]),
+    changed("T16", "merge-3-33", Change::Merge { share: 1.0 / 3.0, n_models: 3 }, &["merge"]),
+    changed("T16", "merge-3-5", Change::Merge { share: 0.05, n_models: 3 }, &["merge"]),
+    kept("T17", "experts-8", Change::Experts, &["up-cycled"]),
+    changed(
+        "T18",
+        "together-int8-renamed",
+        Change::Together { bits: 8, clothes: Clothes::Renamed },
+        &["units-permuted", "units-rescaled", "heads-permuted", "residual-rotated"],
+    ),
+    changed(
+        "T18",
+        "together-int4-fused",
+        Change::Together { bits: 4, clothes: Clothes::FusedAndResharded },
+        &["units-permuted", "units-rescaled", "heads-permuted", "residual-rotated"],
+    ),
 ];
 
 /// A transformed model.

@@ -49,7 +49,19 @@ pub(super) fn add(found: &Found<'_>, of_pair: &mut Attribution) {
         of_pair.relations.push(grafted(&matrices));
         return;
     }
-    let is_replaced = |matrix: &Matrix| matrix.picture.centred_cosine.is_some_and(|cosine| cosine < REPLACED);
+    let (rescaled, matrices) = apart_from_rescaled(found, matrices);
+    if !rescaled.is_empty() && of_pair.relations.iter().all(|known| known.kind != "units-rescaled") {
+        let rescaled: Vec<&Matrix> = rescaled.iter().collect();
+        let (says, layers) = places(found, &rescaled);
+        let says = format!(
+            "units stand in place and have other lengths or signs, each by a factor of its own: {says}"
+        );
+        of_pair.relations.push(Relation::new("units-rescaled", says).with("layers", layers));
+    }
+    let holds_a_share = found.decision.decided_by.contains(&"common-slope");
+    let is_replaced = |matrix: &Matrix| {
+        !holds_a_share && matrix.picture.centred_cosine.is_some_and(|cosine| cosine < REPLACED)
+    };
     let (replaced, matrices): (Vec<Matrix>, Vec<Matrix>) = matrices.into_iter().partition(is_replaced);
     let is_replaced_in_part = !replaced.is_empty();
     if is_replaced_in_part {
@@ -62,6 +74,9 @@ pub(super) fn add(found: &Found<'_>, of_pair: &mut Attribution) {
         );
     }
     let changed: Vec<&Matrix> = matrices.iter().filter(|matrix| matrix.picture.equal_share < 1.0).collect();
+    if changed.is_empty() && !rescaled.is_empty() {
+        return;
+    }
     if changed.is_empty() {
         elsewhere(found, &matrices, is_replaced_in_part, of_pair);
         return;
@@ -79,7 +94,7 @@ pub(super) fn add(found: &Found<'_>, of_pair: &mut Attribution) {
         low_rank(found, &changed, of_pair)
     } else if of_form(&|form| form == Form::White) {
         white(found, &changed, of_pair)
-    } else if let Some(merge) = merge(&changed) {
+    } else if let Some(merge) = merge(&changed).or_else(|| small_share(found)) {
         merge
     } else {
         trained(found, &matrices, &changed)
@@ -90,6 +105,33 @@ pub(super) fn add(found: &Found<'_>, of_pair: &mut Attribution) {
         return;
     }
     of_pair.relations.push(relation);
+}
+
+/// Matrices of parts whose units were rescaled wherever their change was looked at, and the others.
+fn apart_from_rescaled(found: &Found<'_>, matrices: Vec<Matrix>) -> (Vec<Matrix>, Vec<Matrix>) {
+    let part = |matrix: &Matrix| {
+        let part = found.pair.part(Side::Right, found.alignment.pairs[matrix.pair].right);
+        part.role.map(|role| (role.component, role.part))
+    };
+    let is_changed = |matrix: &&Matrix| matrix.picture.equal_share < 1.0;
+    let forms = |of: &Matrix| {
+        let of_part =
+            matrices.iter().filter(|matrix| part(matrix) == part(of)).filter_map(|matrix| matrix.form);
+        of_part.collect::<Vec<Form>>()
+    };
+    let is_rescaled: Vec<bool> = matrices
+        .iter()
+        .map(|matrix| {
+            let forms = forms(matrix);
+            let n = forms.iter().filter(|form| **form == Form::Rescaled).count();
+            is_changed(&matrix)
+                && part(matrix).is_some()
+                && n > 0
+                && n as f64 >= NEARLY_ALL * forms.len() as f64
+        })
+        .collect();
+    let mut is_rescaled = is_rescaled.into_iter();
+    matrices.into_iter().partition(|_| is_rescaled.next().unwrap_or(false))
 }
 
 /// Both sides are rounded: to two types that is a cast. To one type it is nothing that happened to a model: the same values, formed by
@@ -332,6 +374,25 @@ fn merge(changed: &[&Matrix]) -> Option<Relation> {
                 .with("coefficient", Parameter::Number(share))
                 .with("standard_error", Parameter::Number(error))
         })
+}
+
+/// The share that all matrices hold, where the verdict rests on it.
+fn small_share(found: &Found<'_>) -> Option<Relation> {
+    let slope = found.facts.common_slope.filter(|_| found.decision.decided_by.contains(&"common-slope"))?;
+    let (merged, child, parent) = match slope.parent {
+        Side::Left => (Side::Right, "right", "left"),
+        Side::Right => (Side::Left, "left", "right"),
+    };
+    let says = format!(
+        "the {child} model holds {:.3} ± {:.3} of the {parent} one, or of a near relative of it",
+        slope.share, slope.standard_error
+    );
+    Some(
+        Relation::new("merge", says)
+            .with("merged", side(merged))
+            .with("coefficient", Parameter::Number(slope.share))
+            .with("standard_error", Parameter::Number(slope.standard_error)),
+    )
 }
 
 /// Median factor of all matrices and its standard error, where one factor and one size of the rest fit all.

@@ -132,12 +132,16 @@ impl PlainStage {
                     && n_rows(Side::Right, paired.right) == left.len() as u64
             }
         });
+        // a model in which layers were doubled is no copy, though every number of it is one of the other's
+        let lefts: HashSet<usize> = alignment.pairs.iter().map(|paired| paired.left).collect();
+        let is_one_to_one = lefts.len() == alignment.pairs.len();
         Equality {
             n_compared: read.clone().map(|moments| moments.n_elements).sum(),
             n_equal: read.map(|moments| moments.n_equal).sum(),
             is_complete: self.is_complete
                 && options.effort != Effort::Quick
                 && whole_rows
+                && is_one_to_one
                 && is_all_read
                 && alignment.unpaired.is_empty(),
             dtypes_differ: alignment.pairs.iter().any(|paired| {

@@ -14,14 +14,15 @@ pub fn attacks(matrix: &Matrix) -> String {
     push(&mut text, &format!("### Attack matrix: {}, {} seeds\n", models.join(", "), matrix.n_seeds));
     push(
         &mut text,
-        "| | transform | related: held | common origin | inconclusive | unrelated: false hits | inconclusive | as before | not applicable |",
+        "| | transform | related: held | named | common origin | inconclusive | unrelated: false hits | inconclusive | as before | not applicable |",
     );
-    push(&mut text, "|---|---|---|---|---|---|---|---|---|");
+    push(&mut text, "|---|---|---|---|---|---|---|---|---|---|");
     let of = |n: u64, total: u64| if total == 0 { "–".to_owned() } else { format!("{n} of {total}") };
-    let line = |code: &str, name: &str, related: Tally, unrelated: Tally, n_apart: u64| {
+    let line = |code: &str, name: &str, related: Tally, named: (u64, u64), unrelated: Tally, n_apart: u64| {
         format!(
-            "| {code} | {name} | {} | {} | {} | {} | {} | {} | {n_apart} |",
+            "| {code} | {name} | {} | {} | {} | {} | {} | {} | {} | {n_apart} |",
             of(related.held, related.total()),
+            of(named.0, named.1),
             related.common_origin,
             related.inconclusive,
             of(unrelated.flipped, unrelated.total()),
@@ -30,10 +31,20 @@ pub fn attacks(matrix: &Matrix) -> String {
         )
     };
     for row in matrix.rows() {
-        push(&mut text, &line(row.code, row.name, row.related, row.unrelated, row.n_not_applicable));
+        push(
+            &mut text,
+            &line(
+                row.variant.code,
+                row.variant.name,
+                row.related,
+                row.named,
+                row.unrelated,
+                row.n_not_applicable,
+            ),
+        );
     }
     let (related, unrelated) = matrix.totals();
-    push(&mut text, &line("", "all", related, unrelated, matrix.not_applied.len() as u64));
+    push(&mut text, &line("", "all", related, matrix.named(), unrelated, matrix.not_applied.len() as u64));
     let mut failures = matrix.failures().peekable();
     if failures.peek().is_some() {
         push(&mut text, "\nDid not hold:\n");

@@ -10,24 +10,26 @@ use crate::wording::counted;
 #[must_use]
 pub fn attacks(matrix: &Matrix) -> String {
     let mut text = format!(
-        "{}, {} a transform; related: the model against its transformed self, unrelated: another model against it\n\n",
+        "{}, {} a transform; related: the model against its transformed self, unrelated: another model against it;\nnamed: the relations of the model and its transformed self say what was done\n\n",
         counted(matrix.models.len(), "model", "models"),
         counted(matrix.n_seeds, "seed", "seeds")
     );
-    let mut line = |columns: [&str; 9]| {
-        let [code, name, hits, common, undecided, false_hits, undecided_strangers, before, apart] = columns;
+    let mut line = |columns: [&str; 10]| {
+        let [code, name, hits, named, common, undecided, false_hits, undecided_strangers, before, apart] =
+            columns;
         text.push_str(&format!(
-            "{code:<4} {name:<24} {hits:>11} {common:>7} {undecided:>7} {false_hits:>12} {undecided_strangers:>7} {before:>7} {apart:>4}\n"
+            "{code:<4} {name:<24} {hits:>11} {named:>9} {common:>7} {undecided:>7} {false_hits:>12} {undecided_strangers:>7} {before:>7} {apart:>4}\n"
         ));
     };
-    line(["", "transform", "related", "origin", "incon.", "false hits", "incon.", "before", "n/a"]);
+    line(["", "transform", "related", "named", "origin", "incon.", "false hits", "incon.", "before", "n/a"]);
     let of = |n: u64, total: u64| if total == 0 { "-".to_owned() } else { format!("{n}/{total}") };
     for row in matrix.rows() {
         let Tally { held, common_origin, inconclusive, .. } = row.related;
         line([
-            row.code,
-            row.name,
+            row.variant.code,
+            row.variant.name,
             &of(held, row.related.total()),
+            &of(row.named.0, row.named.1),
             &common_origin.to_string(),
             &inconclusive.to_string(),
             &of(row.unrelated.flipped, row.unrelated.total()),
@@ -41,6 +43,7 @@ pub fn attacks(matrix: &Matrix) -> String {
         "",
         "all",
         &of(related.held, related.total()),
+        &of(matrix.named().0, matrix.named().1),
         &related.common_origin.to_string(),
         &related.inconclusive.to_string(),
         &of(unrelated.flipped, unrelated.total()),

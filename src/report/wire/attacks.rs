@@ -43,6 +43,10 @@ struct Transform {
     keeps_function: bool,
     related: Tally,
     unrelated: Tally,
+    /// Kinds of relations that name it.
+    relations: &'static [&'static str],
+    named: u64,
+    named_of: u64,
     models_not_applicable: u64,
 }
 
@@ -73,12 +77,15 @@ impl<'a> Attacks<'a> {
     #[must_use]
     pub fn new(matrix: &'a core::Matrix, exit_code: u8) -> Attacks<'a> {
         let (related, unrelated) = matrix.totals();
-        let transform = |(row, variant): (core::Row, &crate::transforms::Variant)| Transform {
-            code: row.code,
-            name: row.name,
-            keeps_function: variant.function == Function::Kept,
+        let transform = |row: core::Row| Transform {
+            code: row.variant.code,
+            name: row.variant.name,
+            keeps_function: row.variant.function == Function::Kept,
             related: Tally::new(row.related),
             unrelated: Tally::new(row.unrelated),
+            relations: row.variant.relations,
+            named: row.named.0,
+            named_of: row.named.1,
             models_not_applicable: row.n_not_applicable,
         };
         let not_applicable = |item: &'a core::NotApplied| NotApplicable {
@@ -93,7 +100,7 @@ impl<'a> Attacks<'a> {
             seeds: matrix.n_seeds,
             related: Tally::new(related),
             unrelated: Tally::new(unrelated),
-            transforms: matrix.rows().into_iter().zip(VARIANTS).map(transform).collect(),
+            transforms: matrix.rows().into_iter().map(transform).collect(),
             failures: matrix.failures().map(Failure::new).collect(),
             not_applicable: matrix.not_applied.iter().map(not_applicable).collect(),
             related_before: &matrix.related_before,
