@@ -13,8 +13,10 @@ use crate::reductions::{Keep, Ranking};
 use crate::stream::Error;
 use crate::tensor::Matrix;
 
-/// Share of the dimensions that must find each other for a permutation; by chance one of all does.
+/// Share of the dimensions that must find each other for a permutation,
 const PERMUTED: f64 = 0.5;
+/// each with this |cosine|: after a rotation half of them have mutual partners too, the largest at about √(2 ln d / d), .36 for 64 dimensions.
+const ALIKE: f32 = 0.5;
 /// Correlation of token cosines from which on the map was a rotation: independent models of one language reach about a half.
 const ROTATED: f64 = 0.8;
 
@@ -69,7 +71,7 @@ pub fn token_basis(
         let mut left_of = vec![None; b.n_rows];
         let mut n_flipped = 0;
         for (row, column) in partners(&found).into_iter().enumerate() {
-            let Some(column) = column else { continue };
+            let Some(column) = column.filter(|_| found.rows[row].score >= ALIKE) else { continue };
             left_of[column as usize] = u32::try_from(row).ok();
             let dot: f64 = (0..a.n_cols)
                 .map(|token| f64::from(a.at(row, token)) * f64::from(b.at(column as usize, token)))
