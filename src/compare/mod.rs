@@ -22,7 +22,7 @@ use crate::kernels::Backend;
 use crate::measure::agreement::Agreement;
 use crate::measure::family_test::Model;
 use crate::measure::{identify, identify_by_answers, layers};
-use crate::roles::{self, Component, RoleMap};
+use crate::roles::{self, Component, Part, RoleMap};
 use crate::stream::ReadMeter;
 use crate::verdict::weights::{EQUAL_MATRICES, Requantised};
 use crate::{evidence, verdict};
@@ -298,7 +298,7 @@ pub fn compare(
         constants: of_shared.trained_constants(&pair, &alignment, &combined),
         common_slope: of_shared.common_slope(&pair, &alignment, &combined),
         median_cosine: of_shared.median_cosine(&pair, &alignment),
-        lone_towers: lone_towers(&pair, &alignment),
+        lone_towers: lone_towers(&pair),
         is_searched: options.effort != Effort::Quick && are_named,
         has_token_strings: alignment.tokens.is_some(),
         is_unknown_graph: traced.is_unknown_graph(),
@@ -385,28 +385,30 @@ pub fn compare_among(
 /// Share of a model from which on a tower that the other one lacks makes it more than a derived one.
 const LONE_SHARE: f64 = 0.25;
 
-/// Towers none of whose tensors has a counterpart, of known graphs.
-fn lone_towers(pair: &Pair<'_>, alignment: &Alignment) -> Vec<(Side, Component)> {
-    let mut lone = Vec::new();
-    for side in [Side::Left, Side::Right] {
-        let parts = pair.parts(side);
-        let has_partner: BTreeSet<usize> = alignment
-            .pairs
-            .iter()
-            .map(|paired| if side == Side::Left { paired.left } else { paired.right })
-            .collect();
-        let mut sizes: BTreeMap<Component, (f64, bool)> = BTreeMap::new();
-        for (idx, part) in parts.iter().enumerate() {
-            let Some(role) = part.role else { continue };
-            let (n_elements, is_paired) = sizes.entry(role.component).or_default();
-            *n_elements += part.stored.view.n_elements() as f64;
-            *is_paired |= has_partner.contains(&idx);
+/// Towers of one model of which the other holds no tensor.
+fn lone_towers(pair: &Pair<'_>) -> Vec<(Side, Component)> {
+    let sizes = |side| {
+        let mut sizes: BTreeMap<Component, f64> = BTreeMap::new();
+        for part in pair.parts(side) {
+            if let Some(role) = part.role.filter(|role| role.part != Part::Other) {
+                *sizes.entry(role.component).or_default() += part.stored.view.n_elements() as f64;
+            }
         }
-        let n_all: f64 = sizes.values().map(|(n_elements, _)| n_elements).sum();
-        let is_lone = |(n_elements, is_paired): &(f64, bool)| !is_paired && *n_elements >= LONE_SHARE * n_all;
-        lone.extend(sizes.iter().filter(|(_, size)| is_lone(size)).map(|(component, _)| (side, *component)));
+        sizes
+    };
+    let (left, right) = (sizes(Side::Left), sizes(Side::Right));
+    let lone = |side, own: &BTreeMap<Component, f64>, other: &BTreeMap<Component, f64>| {
+        let n_all: f64 = own.values().sum();
+        let is_lone = |(component, n_elements): &(&Component, &f64)| {
+            !other.contains_key(component) && **n_elements >= LONE_SHARE * n_all
+        };
+        own.iter().filter(is_lone).map(|(component, _)| (side, *component)).collect::<Vec<_>>()
+    };
+    // a model that shares no tower at all with the other is another matter
+    if !left.keys().any(|component| right.contains_key(component)) {
+        return Vec::new();
     }
-    lone
+    [lone(Side::Left, &left, &right), lone(Side::Right, &right, &left)].concat()
 }
 
 /// Groups of the tensors whose units were found in another order.

@@ -8,6 +8,8 @@
 //!
 //! The map is no test: it says what happened once a test has said that weights are shared.
 
+use rayon::prelude::*;
+
 use super::agreement::partners;
 use super::probes::{Asked, UnitMatrix, responses};
 use super::units::Axis;
@@ -217,10 +219,9 @@ fn circuits((first, n_heads): (&Matrix, usize), (second, n_groups): (&Matrix, us
     let row = |matrix: &Matrix, row: usize| -> Vec<f32> {
         (0..n_tokens).map(|token| matrix.at(row, token)).collect()
     };
-    let mut values = Vec::with_capacity(n_heads * n_tokens * n_tokens);
-    for head in 0..n_heads {
+    let mut values = vec![0.0_f32; n_heads * n_tokens * n_tokens];
+    values.par_chunks_exact_mut((n_tokens * n_tokens).max(1)).enumerate().for_each(|(head, sums)| {
         let group = head * n_groups / n_heads;
-        let mut sums = vec![0.0_f32; n_tokens * n_tokens];
         for channel in 0..n_channels {
             let of_first = row(first, head * n_channels + channel);
             let of_second = row(second, group * n_channels + channel);
@@ -228,8 +229,7 @@ fn circuits((first, n_heads): (&Matrix, usize), (second, n_groups): (&Matrix, us
                 sums.iter_mut().zip(&of_second).for_each(|(sum, b)| *sum += a * b);
             }
         }
-        values.extend(sums);
-    }
+    });
     Matrix::from_f32(n_heads, n_tokens * n_tokens, values)
 }
 

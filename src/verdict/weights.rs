@@ -1,13 +1,13 @@
 //! The weights axis: one decision rule, read from top to bottom (docs/methods.md#decision-rule). Pure.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::parts;
 use crate::align::Side;
 use crate::canonical::Group;
 use crate::evidence::{
     AGREEING_UNITS, ALPHA, ChainEvidence, FamilyResult, HeadEvidence, Part, SPREAD_ALPHA, TraceEvidence,
-    agrees, own_parts,
+    agrees,
 };
 use crate::measure::agreement::Agreement;
 use crate::measure::common_slope::CommonSlope;
@@ -484,7 +484,7 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
     let mut names: Vec<String> = groups.map(|group| group.name().to_owned()).collect();
     let shared: Vec<&Part> = facts.parts.iter().filter(|part| part.is_shared()).collect();
     if facts.parts.iter().any(|part| part.component != facts.parts[0].component) && !shared.is_empty() {
-        names = in_words(&shared, facts.parts);
+        names = parts::in_words(&shared, facts.parts);
     }
     let mut reasons = vec![format!(
         "{} {} weights beyond what independent training explains",
@@ -507,9 +507,9 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
     if let Some(sign) = sign.filter(|sign| !decided_by.contains(sign)) {
         decided_by.push(sign);
     }
-    let own = if is_shared_training { own_in_words(facts) } else { Vec::new() };
+    let own = if is_shared_training { parts::own(facts) } else { Vec::new() };
     let lone: Vec<String> =
-        facts.lone_towers.iter().filter(|_| is_shared_training).map(in_words_of_tower).collect();
+        facts.lone_towers.iter().filter(|_| is_shared_training).map(parts::of_side).collect();
     if !lone.is_empty() {
         reasons.push(format!(
             "{} {} no counterpart",
@@ -529,58 +529,6 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
         (false, _) => WeightsVerdict::CommonOrigin,
     };
     Decision { verdict, decided_by, reasons, explained, direction: Direction::Undetermined }
-}
-
-/// Parts of a known graph that were looked for, in place and out of it, and are the model's own, in words.
-fn own_in_words(facts: &Facts<'_>) -> Vec<String> {
-    if facts.is_unknown_graph || !facts.is_searched {
-        return Vec::new();
-    }
-    let stands_elsewhere = |part: &Part| match part.group {
-        Group::Embeddings => !facts.has_token_strings || facts.token_basis.is_some(),
-        Group::Attention => {
-            facts.heads.is_none_or(|heads| heads.component == part.component && heads.is_elsewhere())
-        }
-        _ => {
-            let looked_at = || facts.agreements.iter().chain(facts.probes);
-            let is_moved = |found: &Agreement| agrees(found) && 2 * found.n_in_place < found.n_agreeing;
-            looked_at().next().is_none() || looked_at().any(|(_, _, found)| is_moved(found))
-        }
-    };
-    let own: Vec<&Part> = own_parts(facts.parts).into_iter().filter(|part| !stands_elsewhere(part)).collect();
-    in_words(&own, facts.parts)
-}
-
-fn in_words_of_tower((side, component): &(Side, Component)) -> String {
-    let side = match side {
-        Side::Left => "left",
-        Side::Right => "right",
-    };
-    format!("the {} tower of the {side} model", format!("{component:?}").to_lowercase())
-}
-
-/// "attention", or with several towers "the text tower" and "attention of the vision tower".
-fn in_words(chosen: &[&Part], all: &[Part]) -> Vec<String> {
-    let n_of = |parts: &mut dyn Iterator<Item = Component>, component| {
-        parts.filter(|other| *other == component).count()
-    };
-    let components: BTreeSet<Component> = chosen.iter().map(|part| part.component).collect();
-    let is_one_tower = all.iter().all(|part| part.component == all[0].component);
-    let mut words = Vec::new();
-    for component in components {
-        let tower = format!("the {} tower", format!("{component:?}").to_lowercase());
-        let groups: Vec<&str> =
-            chosen.iter().filter(|part| part.component == component).map(|part| part.group.name()).collect();
-        let n_all = n_of(&mut all.iter().map(|part| part.component), component);
-        if is_one_tower {
-            words.extend(groups.into_iter().map(str::to_owned));
-        } else if groups.len() == n_all {
-            words.push(tower);
-        } else {
-            words.push(format!("{} of {tower}", groups.join(" and ")));
-        }
-    }
-    words
 }
 
 /// Whether training is shared or only an initialisation, why, and by which statistic where one tells.

@@ -18,6 +18,8 @@ use crate::verdict::weights::NEAR;
 
 /// Layers of a tower whose heads are mapped short of `full`, evenly.
 const MAPPED_LAYERS: usize = 4;
+/// The same where tokens found nothing, and random directions are tried.
+const ASKED_AGAIN: usize = 2;
 /// Operations spent on it short of `full`: seconds on two cores.
 const MAP_FLOP: u64 = 400_000_000_000;
 
@@ -42,7 +44,14 @@ pub(in crate::compare) fn heads(
     if let Some(search) = &probed.search {
         let asked = search.asked();
         let layers = layers(pair, alignment, probed, Component::Text);
-        let maps = maps(backend, asked, layers, options.effort, &mut budget, meter, &mut flop)?;
+        let maps = maps(
+            backend,
+            asked,
+            spaced(layers, MAPPED_LAYERS, options.effort),
+            &mut budget,
+            meter,
+            &mut flop,
+        )?;
         best = (!maps.is_empty()).then(|| weigh_heads(Component::Text, &maps, 1));
     }
     if !best.as_ref().is_some_and(HeadEvidence::is_shared) {
@@ -56,7 +65,9 @@ pub(in crate::compare) fn heads(
             let Some(n_hidden) = layers.first().map(|(left, _)| left.n_hidden()) else { continue };
             let ask = |model| Asked::by_directions(model, n_hidden, CIRCUIT_TOKENS, options.seed);
             let asked = (&ask(models.0), &ask(models.1));
-            let maps = maps(backend, asked, layers, options.effort, &mut budget, meter, &mut flop)?;
+            let n_most = if best.is_some() { ASKED_AGAIN } else { MAPPED_LAYERS };
+            let layers = spaced(layers, n_most, options.effort);
+            let maps = maps(backend, asked, layers, &mut budget, meter, &mut flop)?;
             let found = (!maps.is_empty()).then(|| weigh_heads(component, &maps, n_ways));
             let weight =
                 |evidence: &HeadEvidence| if evidence.is_shared() { evidence.ln_weight } else { 0.0 };
@@ -93,21 +104,25 @@ fn layers<'a>(
     pair.canonical.1.layers(component).into_iter().filter_map(of_layer).collect()
 }
 
-/// Maps of a few layers, evenly, all at `full`; of those that read a stream of the width that is asked.
+/// So many layers, evenly; all at `full`.
+fn spaced(layers: Vec<Layers<'_>>, n_most: usize, effort: Effort) -> Vec<Layers<'_>> {
+    let step = if effort == Effort::Full { 1 } else { layers.len().div_ceil(n_most).max(1) };
+    layers.into_iter().step_by(step).collect()
+}
+
+/// Maps of the layers that read a stream of the width that is asked.
 fn maps(
     backend: &Backend,
     (asked_l, asked_r): (&Asked<'_>, &Asked<'_>),
     mut layers: Vec<Layers<'_>>,
-    effort: Effort,
     budget: &mut u64,
     meter: &ReadMeter,
     flop: &mut u64,
 ) -> Result<Vec<HeadMap>, Error> {
     let (width_l, width_r) = (asked_l.tokens().n_cols, asked_r.tokens().n_cols);
     layers.retain(|(left, right)| (left.n_hidden(), right.n_hidden()) == (width_l, width_r));
-    let step = if effort == Effort::Full { 1 } else { layers.len().div_ceil(MAPPED_LAYERS).max(1) };
     let mut found = Vec::new();
-    for (left, right) in layers.into_iter().step_by(step) {
+    for (left, right) in layers {
         let Some(rest) = budget.checked_sub(left.cost_flop() + right.cost_flop()) else { break };
         *budget = rest;
         found.push(head_map(backend, (asked_l, left), (asked_r, right), meter, flop)?);
