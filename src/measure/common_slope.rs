@@ -15,8 +15,8 @@ use crate::reductions::PairMoments;
 const LEAST_SPREAD: f64 = 0.1;
 
 /// The same for smaller slopes, as a share of ln(1 / slope). Training forgets an initialisation at some rate k in each matrix and leaves
-/// e⁻ᵏ of it; rates that vary by σ of their mean leave slopes that vary by σ · ln(1 / slope). Over 53 looks at 34 pairs of one
-/// initialisation of 14 kinds of network σ is .16 to 1.5.
+/// e⁻ᵏ of it; rates that vary by σ of their mean leave slopes that vary by σ · ln(1 / slope). Over 54 looks at 27 pairs of one
+/// initialisation of 12 kinds of network σ is .16, then .23 to 1.5 (`scripts/slopes_of_one_start.py`).
 const RATE_SPREAD: f64 = 0.15;
 
 /// Least scatter of slopes around this mean that a shared initialisation leaves, as a share of it.

@@ -220,3 +220,17 @@ fn a_tower_taken_over_is_named_and_does_not_speak_for_the_other_one() {
         }
     }
 }
+
+#[test]
+fn what_happened_to_layers_and_lengths_in_place_is_named() {
+    let folder = Folder::new();
+    for (name, kind) in [("layers-doubled", "up-scaled"), ("units-rescaled", "units-rescaled")] {
+        let path = folder.transformed(&[name]);
+        for (left, right) in [(zoo("base"), path.clone()), (path.clone(), zoo("base"))] {
+            let found = compared(&left, &right);
+            // every number of the doubled model is one of the base, and it is no copy
+            assert_eq!(verdict(&found), WeightsVerdict::Derived, "{name}: {:?}", found.weights.reasons);
+            assert_eq!(relations(&found), [kind], "{name}");
+        }
+    }
+}
