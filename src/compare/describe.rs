@@ -530,7 +530,7 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
         let [looks_for, copies] = heads.circuits;
         let says = format!(
             "{} of {} in {} find the same partner by what they look for and by what they copy, median cosines {:.2} and {:.2}; \
-             independent models a third at the most",
+             independent models five of twelve at the most",
             heads.all.n_agreeing,
             counted(heads.all.n_units, "attention head", "attention heads"),
             counted(heads.layers.len(), "layer", "layers"),

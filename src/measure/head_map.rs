@@ -21,8 +21,8 @@ use crate::roles::{Component, Expert, Graph, Part};
 use crate::stream::{Error, ReadMeter};
 use crate::tensor::Matrix;
 
-/// Tokens that read a circuit: 192² = 36,864 numbers a head.
-pub const CIRCUIT_TOKENS: usize = 192;
+/// Tokens that read a circuit: 128² = 16,384 numbers a head.
+pub const CIRCUIT_TOKENS: usize = 128;
 
 /// Attention of one layer: its matrices and how heads lie in them.
 #[derive(Clone, Copy, Debug)]
@@ -216,17 +216,18 @@ fn head_answers(
 /// For each query head Σ over its channels of (answer of one matrix) × (answer of the other), [heads, tokens²].
 fn circuits((first, n_heads): (&Matrix, usize), (second, n_groups): (&Matrix, usize)) -> Matrix {
     let (n_channels, n_tokens) = (first.n_rows / n_heads, first.n_cols.min(second.n_cols));
-    let row = |matrix: &Matrix, row: usize| -> Vec<f32> {
-        (0..n_tokens).map(|token| matrix.at(row, token)).collect()
+    let block = |matrix: &Matrix, block: usize| -> Vec<f32> {
+        let rows = block * n_channels..(block + 1) * n_channels;
+        rows.flat_map(|row| (0..n_tokens).map(move |token| matrix.at(row, token))).collect()
     };
     let mut values = vec![0.0_f32; n_heads * n_tokens * n_tokens];
     values.par_chunks_exact_mut((n_tokens * n_tokens).max(1)).enumerate().for_each(|(head, sums)| {
-        let group = head * n_groups / n_heads;
-        for channel in 0..n_channels {
-            let of_first = row(first, head * n_channels + channel);
-            let of_second = row(second, group * n_channels + channel);
-            for (sums, a) in sums.chunks_exact_mut(n_tokens).zip(of_first) {
-                sums.iter_mut().zip(&of_second).for_each(|(sum, b)| *sum += a * b);
+        let (of_first, of_second) = (block(first, head), block(second, head * n_groups / n_heads));
+        // a row of sums stays in the first cache while all channels are added to it
+        for (token, sums) in sums.chunks_exact_mut(n_tokens).enumerate() {
+            for (channel, of_channel) in of_second.chunks_exact(n_tokens).enumerate() {
+                let factor = of_first[channel * n_tokens + token];
+                sums.iter_mut().zip(of_channel).for_each(|(sum, answer)| *sum += factor * answer);
             }
         }
     });

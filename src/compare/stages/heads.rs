@@ -18,8 +18,8 @@ use crate::verdict::weights::NEAR;
 
 /// Layers of a tower whose heads are mapped short of `full`, evenly.
 const MAPPED_LAYERS: usize = 4;
-/// The same where tokens found nothing, and random directions are tried.
-const ASKED_AGAIN: usize = 2;
+/// Where these show nothing, the others are not asked: heads of two layers must be found.
+const FIRST_LAYERS: usize = 2;
 /// Operations spent on it short of `full`: seconds on two cores.
 const MAP_FLOP: u64 = 400_000_000_000;
 
@@ -44,14 +44,7 @@ pub(in crate::compare) fn heads(
     if let Some(search) = &probed.search {
         let asked = search.asked();
         let layers = layers(pair, alignment, probed, Component::Text);
-        let maps = maps(
-            backend,
-            asked,
-            spaced(layers, MAPPED_LAYERS, options.effort),
-            &mut budget,
-            meter,
-            &mut flop,
-        )?;
+        let maps = maps(backend, asked, spaced(layers, options.effort), &mut budget, meter, &mut flop)?;
         best = (!maps.is_empty()).then(|| weigh_heads(Component::Text, &maps, 1));
     }
     if !best.as_ref().is_some_and(HeadEvidence::is_shared) {
@@ -65,8 +58,7 @@ pub(in crate::compare) fn heads(
             let Some(n_hidden) = layers.first().map(|(left, _)| left.n_hidden()) else { continue };
             let ask = |model| Asked::by_directions(model, n_hidden, CIRCUIT_TOKENS, options.seed);
             let asked = (&ask(models.0), &ask(models.1));
-            let n_most = if best.is_some() { ASKED_AGAIN } else { MAPPED_LAYERS };
-            let layers = spaced(layers, n_most, options.effort);
+            let layers = spaced(layers, options.effort);
             let maps = maps(backend, asked, layers, &mut budget, meter, &mut flop)?;
             let found = (!maps.is_empty()).then(|| weigh_heads(component, &maps, n_ways));
             let weight =
@@ -104,9 +96,9 @@ fn layers<'a>(
     pair.canonical.1.layers(component).into_iter().filter_map(of_layer).collect()
 }
 
-/// So many layers, evenly; all at `full`.
-fn spaced(layers: Vec<Layers<'_>>, n_most: usize, effort: Effort) -> Vec<Layers<'_>> {
-    let step = if effort == Effort::Full { 1 } else { layers.len().div_ceil(n_most).max(1) };
+/// A few layers, evenly; all at `full`.
+fn spaced(layers: Vec<Layers<'_>>, effort: Effort) -> Vec<Layers<'_>> {
+    let step = if effort == Effort::Full { 1 } else { layers.len().div_ceil(MAPPED_LAYERS).max(1) };
     layers.into_iter().step_by(step).collect()
 }
 
@@ -125,6 +117,11 @@ fn maps(
     for (left, right) in layers {
         let Some(rest) = budget.checked_sub(left.cost_flop() + right.cost_flop()) else { break };
         *budget = rest;
+        if found.len() == FIRST_LAYERS
+            && !found.iter().any(|map: &HeadMap| 2 * map.n_found() >= map.left_of.len())
+        {
+            break;
+        }
         found.push(head_map(backend, (asked_l, left), (asked_r, right), meter, flop)?);
     }
     Ok(found)
