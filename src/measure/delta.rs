@@ -157,10 +157,14 @@ impl Sample {
     }
 }
 
+/// Rows that tell factors of their own from training.
+const FACTOR_ROWS: usize = 64;
+
 /// Whether factors of their own for rows, or for columns, explain most of what changed.
 fn is_rescaled(a: &Matrix, b: &Matrix) -> bool {
     // Σa², Σb², Σab of every row and of every column
-    let (mut rows, mut columns) = (vec![[0.0_f64; 3]; a.n_rows], vec![[0.0_f64; 3]; a.n_cols]);
+    let n_rows = a.n_rows.min(FACTOR_ROWS);
+    let (mut rows, mut columns) = (vec![[0.0_f64; 3]; n_rows], vec![[0.0_f64; 3]; a.n_cols]);
     for (row, of_row) in rows.iter_mut().enumerate() {
         for (col, of_column) in columns.iter_mut().enumerate() {
             let (x, y) = (f64::from(a.at(row, col)), f64::from(b.at(row, col)));

@@ -44,7 +44,14 @@ pub(in crate::compare) fn heads(
     if let Some(search) = &probed.search {
         let asked = search.asked();
         let layers = layers(pair, alignment, probed, Component::Text);
-        let maps = maps(backend, asked, spaced(layers, options.effort), &mut budget, meter, &mut flop)?;
+        let maps = maps(
+            backend,
+            asked,
+            spaced(layers, options.effort),
+            (FIRST_LAYERS, &mut budget),
+            meter,
+            &mut flop,
+        )?;
         best = (!maps.is_empty()).then(|| weigh_heads(Component::Text, &maps, 1));
     }
     if !best.as_ref().is_some_and(HeadEvidence::is_shared) {
@@ -59,7 +66,9 @@ pub(in crate::compare) fn heads(
             let ask = |model| Asked::by_directions(model, n_hidden, CIRCUIT_TOKENS, options.seed);
             let asked = (&ask(models.0), &ask(models.1));
             let layers = spaced(layers, options.effort);
-            let maps = maps(backend, asked, layers, &mut budget, meter, &mut flop)?;
+            // one after tokens that found nothing: hardly any model has its heads under other tokens
+            let n_first = if best.is_some() { 1 } else { FIRST_LAYERS };
+            let maps = maps(backend, asked, layers, (n_first, &mut budget), meter, &mut flop)?;
             let found = (!maps.is_empty()).then(|| weigh_heads(component, &maps, n_ways));
             let weight =
                 |evidence: &HeadEvidence| if evidence.is_shared() { evidence.ln_weight } else { 0.0 };
@@ -107,7 +116,7 @@ fn maps(
     backend: &Backend,
     (asked_l, asked_r): (&Asked<'_>, &Asked<'_>),
     mut layers: Vec<Layers<'_>>,
-    budget: &mut u64,
+    (n_first, budget): (usize, &mut u64),
     meter: &ReadMeter,
     flop: &mut u64,
 ) -> Result<Vec<HeadMap>, Error> {
@@ -117,8 +126,7 @@ fn maps(
     for (left, right) in layers {
         let Some(rest) = budget.checked_sub(left.cost_flop() + right.cost_flop()) else { break };
         *budget = rest;
-        if found.len() == FIRST_LAYERS
-            && !found.iter().any(|map: &HeadMap| 2 * map.n_found() >= map.left_of.len())
+        if found.len() == n_first && !found.iter().any(|map: &HeadMap| 2 * map.n_found() >= map.left_of.len())
         {
             break;
         }
