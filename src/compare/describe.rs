@@ -426,7 +426,10 @@ fn layer_rows(found: &Findings<'_>) -> Vec<LayerRow> {
             let z: Vec<f64> = of_place.map(|family| family.trace.z).collect();
             let of_group = match group {
                 Group::Mlp => found.facts.agreements,
-                Group::Attention => found.facts.heads.map_or(&[][..], |heads| &heads.layers),
+                Group::Attention => {
+                    let heads = found.facts.heads.filter(|heads| heads.component == component);
+                    heads.map_or(&[][..], |heads| &heads.layers)
+                }
                 _ => &[],
             };
             let agreement = of_group

@@ -7,7 +7,7 @@ use super::{ByComponent, Pair, Side};
 use crate::align::Alignment;
 use crate::canonical::Group;
 use crate::evidence::{HeadEvidence, agrees, own_towers};
-use crate::measure::agreement::Agreement;
+use crate::measure::agreement::{Agreement, n_found};
 use crate::measure::blocks::blocks;
 use crate::measure::token_basis::TokenBasis;
 use crate::verdict::weights::{Decision, Facts};
@@ -42,9 +42,7 @@ pub(super) fn inherited(seen: &Seen<'_>) -> Inherited {
     let heads = facts.heads.filter(|heads| heads.is_shared());
     let of_heads = heads.map_or(0.0, |heads| heads.all.share() * circuits(heads).max(0.0));
     let of_tokens = match facts.token_basis {
-        Some(TokenBasis::Permuted { left_of, .. }) => {
-            left_of.iter().flatten().count() as f64 / left_of.len().max(1) as f64
-        }
+        Some(TokenBasis::Permuted { left_of, .. }) => n_found(left_of) as f64 / left_of.len().max(1) as f64,
         Some(TokenBasis::Rotated { likeness }) => likeness * likeness,
         _ => 0.0,
     };
@@ -144,14 +142,10 @@ fn found_share(probed: &ProbeStage, pair: &Pair<'_>, side: Side) -> f64 {
 
 /// Agreeing share of a pair of layers, in the stored or in the token basis; of layers that were not looked at the mean of those that were.
 fn agreement(facts: &Facts<'_>, layers: (Option<u32>, Option<u32>)) -> f64 {
-    let share = |found: &[(u32, u32, Agreement)]| {
-        let is_here = |(left, right, _): &&(u32, u32, Agreement)| (Some(*left), Some(*right)) == layers;
-        let of = |(_, _, found): &(u32, u32, Agreement)| if agrees(found) { found.share() } else { 0.0 };
-        let mut shares: Vec<f64> = found.iter().filter(is_here).map(of).collect();
-        if shares.is_empty() {
-            shares = found.iter().map(of).collect();
-        }
-        shares.iter().sum::<f64>() / shares.len().max(1) as f64
-    };
-    share(facts.agreements).max(share(facts.probes))
+    let of = |(_, _, found): &(u32, u32, Agreement)| if agrees(found) { found.share() } else { 0.0 };
+    let is_here = |(left, right, _): &&(u32, u32, Agreement)| (Some(*left), Some(*right)) == layers;
+    let here = facts.agreements.iter().chain(facts.probes).filter(is_here).map(of).reduce(f64::max);
+    let mean =
+        |found: &[(u32, u32, Agreement)]| found.iter().map(of).sum::<f64>() / found.len().max(1) as f64;
+    here.unwrap_or_else(|| mean(facts.agreements).max(mean(facts.probes)))
 }

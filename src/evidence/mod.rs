@@ -10,6 +10,6 @@ mod unit_chain;
 pub use agreement::{AGREEING_UNITS, ShippedCell, ShippedControls, agrees, ln_weight};
 pub use heads::{HeadEvidence, weigh_heads};
 pub use likelihood::{ENOUGH_FAMILIES, Likelihood, LikelihoodMap, likelihood};
-pub use parts::{Part, own_parts, own_towers, parts};
+pub use parts::{PartTrace, own_parts, own_towers, parts};
 pub use trace::{ALPHA, FamilyResult, GroupResult, SPREAD_ALPHA, TraceEvidence, combine};
 pub use unit_chain::{ChainEvidence, weigh_chain};

@@ -8,12 +8,12 @@ use crate::roles::Component;
 
 /// p above which a part says nothing of shared weights.
 const SILENT_P: f64 = 0.01;
-/// Part of the largest share inherited elsewhere that would have shown in a part that is called the model's own.
+/// PartTrace of the largest share inherited elsewhere that would have shown in a part that is called the model's own.
 const OWN_POWER: f64 = 0.25;
 
 /// One group of one tower.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Part {
+pub struct PartTrace {
     /// Tower.
     pub component: Component,
     /// Group.
@@ -22,7 +22,7 @@ pub struct Part {
     pub trace: TraceEvidence,
 }
 
-impl Part {
+impl PartTrace {
     /// Its units are those of the other model, in place.
     #[must_use]
     pub fn is_shared(&self) -> bool {
@@ -45,7 +45,7 @@ impl Part {
 
 /// Parts of known graphs that were tested, by tower.
 #[must_use]
-pub fn parts(families: &[FamilyResult]) -> Vec<Part> {
+pub fn parts(families: &[FamilyResult]) -> Vec<PartTrace> {
     let components: BTreeSet<Component> = families.iter().map(|family| family.component).collect();
     let places = components.into_iter().flat_map(|component| {
         [Group::Embeddings, Group::Attention, Group::Mlp].map(|group| (component, group))
@@ -53,22 +53,22 @@ pub fn parts(families: &[FamilyResult]) -> Vec<Part> {
     let part = |(component, group)| {
         let is_of_part = |family: &&FamilyResult| (family.component, family.group) == (component, group);
         let families: Vec<FamilyResult> = families.iter().filter(is_of_part).cloned().collect();
-        (!families.is_empty()).then(|| Part { component, group, trace: combine(&families, 0.0) })
+        (!families.is_empty()).then(|| PartTrace { component, group, trace: combine(&families, 0.0) })
     };
     places.filter_map(part).collect()
 }
 
 /// Parts in which nothing is shared in place although other parts are. Projectors are left out: they are trained for each pair of towers.
 #[must_use]
-pub fn own_parts(parts: &[Part]) -> Vec<&Part> {
-    let largest = parts.iter().map(Part::inherited).fold(0.0, f64::max);
-    let is_tower = |part: &&Part| part.component != Component::Projector;
+pub fn own_parts(parts: &[PartTrace]) -> Vec<&PartTrace> {
+    let largest = parts.iter().map(PartTrace::inherited).fold(0.0, f64::max);
+    let is_tower = |part: &&PartTrace| part.component != Component::Projector;
     parts.iter().filter(is_tower).filter(|part| part.is_own(largest)).collect()
 }
 
 /// Towers all of whose parts are their own.
 #[must_use]
-pub fn own_towers(parts: &[Part]) -> BTreeSet<Component> {
+pub fn own_towers(parts: &[PartTrace]) -> BTreeSet<Component> {
     let own = own_parts(parts);
     let is_own = |component: &Component| {
         let of_tower = parts.iter().filter(|part| part.component == *component);
@@ -80,42 +80,24 @@ pub fn own_towers(parts: &[Part]) -> BTreeSet<Component> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::trace::tests::family;
     use crate::measure::families::Kind;
-    use crate::measure::trace::Trace;
-    use crate::roles::Expert;
 
-    fn family(component: Component, group: Group, z: f64) -> FamilyResult {
-        let trace = Trace {
-            n_units: 256,
-            mean_diagonal: 0.0,
-            mean_expected: 0.0,
-            variance: 2.0,
-            z,
-            ln_p: if z > 5.0 { -100.0 } else { -0.7 },
-            ln_p_floor: -500.0,
-            n_permutations: 0,
-        };
-        FamilyResult {
-            kind: Kind::MlpUnits,
-            group,
-            component,
-            layers: None,
-            expert: Expert::None,
-            trace,
-            halves: None,
-            agreement: None,
-        }
+    fn of(component: Component, group: Group, z: f64) -> FamilyResult {
+        let mut family = family(Kind::MlpUnits, if z > 5.0 { -100.0 } else { -0.7 });
+        (family.component, family.group, family.trace.z) = (component, group, z);
+        family
     }
 
     #[test]
     fn a_tower_without_anything_shared_is_its_own_and_a_projector_is_no_tower() {
         let towers = |z_vision: f64, z_mlp: f64| {
             let found = [
-                family(Component::Text, Group::Attention, 150.0),
-                family(Component::Text, Group::Mlp, z_mlp),
-                family(Component::Vision, Group::Attention, z_vision),
-                family(Component::Vision, Group::Mlp, z_vision),
-                family(Component::Projector, Group::Mlp, 0.0),
+                of(Component::Text, Group::Attention, 150.0),
+                of(Component::Text, Group::Mlp, z_mlp),
+                of(Component::Vision, Group::Attention, z_vision),
+                of(Component::Vision, Group::Mlp, z_vision),
+                of(Component::Projector, Group::Mlp, 0.0),
             ];
             parts(&found)
         };
@@ -128,6 +110,6 @@ mod tests {
         assert_eq!(own_towers(&some), none, "attention of the text tower is shared");
         assert!(own_parts(&towers(0.5, 0.5)).len() == 3);
         // nothing is a quarter of a share that is nowhere
-        assert!(own_parts(&parts(&[family(Component::Text, Group::Mlp, 0.5)])).is_empty());
+        assert!(own_parts(&parts(&[of(Component::Text, Group::Mlp, 0.5)])).is_empty());
     }
 }

@@ -154,10 +154,11 @@ fn smallest_share(families: &[&FamilyResult]) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn family(kind: Kind, ln_p: f64) -> FamilyResult {
+    /// 1,024 units of one layer with this outcome.
+    pub(in crate::evidence) fn family(kind: Kind, ln_p: f64) -> FamilyResult {
         let trace = Trace {
             n_units: 1024,
             mean_diagonal: 0.0,

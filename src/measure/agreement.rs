@@ -44,6 +44,19 @@ pub fn partners(pairs: &AllPairs) -> Vec<Option<u32>> {
         .collect()
 }
 
+/// Right units that have a left one; `left_of` names it for each.
+#[must_use]
+pub fn n_found(left_of: &[Option<u32>]) -> usize {
+    left_of.iter().flatten().count()
+}
+
+/// Of these, units whose partner has their own index.
+#[must_use]
+pub fn n_in_place(left_of: &[Option<u32>]) -> usize {
+    let found = left_of.iter().enumerate();
+    found.filter(|(right, left)| left.is_some_and(|left| left as usize == *right)).count()
+}
+
 /// Units whose partner is the same in two views of the same units.
 #[must_use]
 pub fn agreement(first: &AllPairs, second: &AllPairs) -> Agreement {

@@ -6,11 +6,11 @@
 //! stream cancels too; or by random directions, for heads that kept their residual basis under other tokens or none. Partners are mutual best matches by the cosine of both circuits (all-pairs product). Position is left out: the
 //! second circuit is that of distance 0, which rotary embeddings keep.
 //!
-//! The map is no test: it says what happened once a test has said that weights are shared.
+//! There is no exact null: what a map weighs against independent models is measured (`evidence/heads.rs`).
 
 use rayon::prelude::*;
 
-use super::agreement::partners;
+use super::agreement::{n_found, n_in_place, partners};
 use super::probes::{Asked, UnitMatrix, responses};
 use super::units::Axis;
 use crate::canonical::{CanonicalModel, CanonicalPart};
@@ -23,6 +23,9 @@ use crate::tensor::Matrix;
 
 /// Tokens that read a circuit: 128² = 16,384 numbers a head.
 pub const CIRCUIT_TOKENS: usize = 128;
+
+/// Most heads of a layer, bounding circuits to 32 MiB: how many there are is what a configuration claims. The largest published models have 128.
+const MAX_HEADS: u64 = 512;
 
 /// Attention of one layer: its matrices and how heads lie in them.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +72,7 @@ impl<'a> Attention<'a> {
         let n_hidden = q_view.n_cols;
         let reads_one_stream = k_view.n_cols == n_hidden && v_view.n_cols == n_hidden;
         let fits = n_groups > 0
+            && (1..=MAX_HEADS).contains(&n_heads)
             && n_heads.is_multiple_of(n_groups)
             && v_view.n_rows.is_multiple_of(n_groups)
             && o_view.n_cols == n_heads * (v_view.n_rows / n_groups)
@@ -95,7 +99,9 @@ impl<'a> Attention<'a> {
     pub fn cost_flop(&self) -> u64 {
         let n_elements = [self.q, self.k, self.v, self.o].map(|part| part.stored.view.n_elements());
         let n_tokens = CIRCUIT_TOKENS as u64;
-        let of_circuits = (self.q.stored.view.n_rows + self.o.stored.view.n_cols) * n_tokens * n_tokens;
+        let n_channels = self.q.stored.view.n_rows + self.o.stored.view.n_cols;
+        // made, and held against as many of the other model
+        let of_circuits = (n_channels + 2 * (self.n_heads * self.n_heads) as u64) * n_tokens * n_tokens;
         2 * (n_elements.iter().sum::<u64>() * n_tokens + of_circuits)
     }
 }
@@ -138,14 +144,13 @@ impl HeadMap {
     /// Right heads with a partner.
     #[must_use]
     pub fn n_found(&self) -> usize {
-        self.left_of.iter().flatten().count()
+        n_found(&self.left_of)
     }
 
     /// Of these, heads whose partner has their own number.
     #[must_use]
     pub fn n_in_place(&self) -> usize {
-        let found = self.left_of.iter().enumerate();
-        found.filter(|(right, left)| left.is_some_and(|left| left as usize == *right)).count()
+        n_in_place(&self.left_of)
     }
 }
 

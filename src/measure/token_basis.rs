@@ -5,7 +5,7 @@
 //! tokens with each other: their correlation over all pairs of tokens says whether there was one. Asked after a verdict: which
 //! disguise, never whether.
 
-use super::agreement::partners;
+use super::agreement::{n_found, n_in_place, partners};
 use super::identify_by_answers::correlation;
 use super::probes::Asked;
 use crate::kernels::{Backend, all_pairs};
@@ -47,10 +47,8 @@ impl TokenBasis {
     #[must_use]
     pub fn is_in_place(&self) -> bool {
         let TokenBasis::Permuted { left_of, n_flipped } = self else { return false };
-        let found = left_of.iter().enumerate().filter_map(|(right, left)| Some((right, (*left)? as usize)));
-        let (n_found, n_kept) =
-            found.fold((0, 0), |(n, kept), (right, left)| (n + 1, kept + usize::from(left == right)));
-        2 * n_kept > n_found && 2 * n_flipped < n_found
+        let n_found = n_found(left_of);
+        2 * n_in_place(left_of) > n_found && 2 * n_flipped < n_found
     }
 }
 
@@ -78,7 +76,7 @@ pub fn token_basis(
                 .sum();
             n_flipped += usize::from(dot < 0.0);
         }
-        if left_of.iter().flatten().count() as f64 >= PERMUTED * a.n_rows as f64 {
+        if n_found(&left_of) as f64 >= PERMUTED * a.n_rows as f64 {
             return Ok(TokenBasis::Permuted { left_of, n_flipped });
         }
     }

@@ -3,7 +3,7 @@
 //! Partners are those of S3 (two matrices name one unit, both ways), on weights where both models share a residual basis, on answers to
 //! tokens (S4) where not. The map is no test: it says what happened once a test has said that weights are shared.
 
-use super::agreement::partners;
+use super::agreement::{n_found, n_in_place, partners};
 use super::family_test::{Model, fold_gain};
 use super::probes::{Answers, BLOCK_UNITS, UnitMatrix, products};
 use super::units::{Axis, load_units};
@@ -31,14 +31,13 @@ impl UnitMap {
     /// Right units with a partner.
     #[must_use]
     pub fn n_found(&self) -> usize {
-        self.left_of.iter().flatten().count()
+        n_found(&self.left_of)
     }
 
     /// Of these, units whose partner has their own index.
     #[must_use]
     pub fn n_in_place(&self) -> usize {
-        let found = self.left_of.iter().enumerate();
-        found.filter(|(right, left)| left.is_some_and(|left| left as usize == *right)).count()
+        n_in_place(&self.left_of)
     }
 
     /// Left units that some right unit continues, ascending.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::weights::Facts;
 use crate::align::Side;
 use crate::canonical::Group;
-use crate::evidence::{Part, agrees, own_parts};
+use crate::evidence::{PartTrace, agrees, own_parts};
 use crate::measure::agreement::Agreement;
 use crate::roles::Component;
 
@@ -14,7 +14,7 @@ pub(super) fn own(facts: &Facts<'_>) -> Vec<String> {
     if facts.is_unknown_graph || !facts.is_searched {
         return Vec::new();
     }
-    let stands_elsewhere = |part: &Part| match part.group {
+    let stands_elsewhere = |part: &PartTrace| match part.group {
         Group::Embeddings => !facts.has_token_strings || facts.token_basis.is_some(),
         Group::Attention => {
             facts.heads.is_none_or(|heads| heads.component == part.component && heads.is_elsewhere())
@@ -25,7 +25,8 @@ pub(super) fn own(facts: &Facts<'_>) -> Vec<String> {
             looked_at().next().is_none() || looked_at().any(|(_, _, found)| is_moved(found))
         }
     };
-    let own: Vec<&Part> = own_parts(facts.parts).into_iter().filter(|part| !stands_elsewhere(part)).collect();
+    let own: Vec<&PartTrace> =
+        own_parts(facts.parts).into_iter().filter(|part| !stands_elsewhere(part)).collect();
     in_words(&own, facts.parts)
 }
 
@@ -34,28 +35,28 @@ pub(super) fn of_side((side, component): &(Side, Component)) -> String {
         Side::Left => "left",
         Side::Right => "right",
     };
-    format!("the {} tower of the {side} model", format!("{component:?}").to_lowercase())
+    format!("{} of the {side} model", tower(*component))
+}
+
+fn tower(component: Component) -> String {
+    format!("the {} tower", format!("{component:?}").to_lowercase())
 }
 
 /// "attention", or with several towers "the text tower" and "attention of the vision tower".
-pub(super) fn in_words(chosen: &[&Part], all: &[Part]) -> Vec<String> {
-    let n_of = |parts: &mut dyn Iterator<Item = Component>, component| {
-        parts.filter(|other| *other == component).count()
-    };
-    let components: BTreeSet<Component> = chosen.iter().map(|part| part.component).collect();
+pub(super) fn in_words(chosen: &[&PartTrace], all: &[PartTrace]) -> Vec<String> {
     let is_one_tower = all.iter().all(|part| part.component == all[0].component);
+    let components: BTreeSet<Component> = chosen.iter().map(|part| part.component).collect();
     let mut words = Vec::new();
     for component in components {
-        let tower = format!("the {} tower", format!("{component:?}").to_lowercase());
+        let n_of_tower = all.iter().filter(|part| part.component == component).count();
         let groups: Vec<&str> =
             chosen.iter().filter(|part| part.component == component).map(|part| part.group.name()).collect();
-        let n_all = n_of(&mut all.iter().map(|part| part.component), component);
         if is_one_tower {
             words.extend(groups.into_iter().map(str::to_owned));
-        } else if groups.len() == n_all {
-            words.push(tower);
+        } else if groups.len() == n_of_tower {
+            words.push(tower(component));
         } else {
-            words.push(format!("{} of {tower}", groups.join(" and ")));
+            words.extend(groups.into_iter().map(|group| format!("{group} of {}", tower(component))));
         }
     }
     words

@@ -6,7 +6,7 @@ use super::parts;
 use crate::align::Side;
 use crate::canonical::Group;
 use crate::evidence::{
-    AGREEING_UNITS, ALPHA, ChainEvidence, FamilyResult, HeadEvidence, Part, SPREAD_ALPHA, TraceEvidence,
+    AGREEING_UNITS, ALPHA, ChainEvidence, FamilyResult, HeadEvidence, PartTrace, SPREAD_ALPHA, TraceEvidence,
     agrees,
 };
 use crate::measure::agreement::Agreement;
@@ -110,7 +110,7 @@ pub struct Facts<'a> {
     /// All trace tests together.
     pub trace: &'a TraceEvidence,
     /// The same by tower and group.
-    pub parts: &'a [Part],
+    pub parts: &'a [PartTrace],
     /// Likelihood at the prior.
     pub likelihood: f64,
     /// Agreement of partners per layer pair outside the trace sample.
@@ -482,7 +482,7 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
     .collect();
     let groups = explained.iter().filter(|group| **group != Group::Norms);
     let mut names: Vec<String> = groups.map(|group| group.name().to_owned()).collect();
-    let shared: Vec<&Part> = facts.parts.iter().filter(|part| part.is_shared()).collect();
+    let shared: Vec<&PartTrace> = facts.parts.iter().filter(|part| part.is_shared()).collect();
     if facts.parts.iter().any(|part| part.component != facts.parts[0].component) && !shared.is_empty() {
         names = parts::in_words(&shared, facts.parts);
     }

@@ -201,3 +201,18 @@ fn a_fit_needs_both_classes_and_writes_what_the_next_build_reads() {
         serde_json::from_str(&text).expect("as the build reads it");
     assert!(!controls.cells.is_empty() || text.contains("\"pairs\": 1"));
 }
+
+#[test]
+fn a_folder_of_fitted_data_is_made_before_a_pair_is_compared_or_is_an_error_at_once() {
+    let folder = folder();
+    let path = folder.path();
+    std::fs::write(path.join("pairs.jsonl"), pair("a", "b", "independent", ("A", "B"))).expect("written");
+    std::fs::write(path.join("file"), "").expect("written");
+    let output = evaluate(path, &["pairs.jsonl", "--fit", "file/data", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(3));
+    let says = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(says.contains("cannot make"), "{says}");
+    // one document, of the failure alone
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(!text.contains("\"pairs\""), "{text}");
+}

@@ -186,7 +186,7 @@ fn a_tower_taken_over_is_named_and_does_not_speak_for_the_other_one() {
             "vision",
             [Some(3), Some(2)],
             WeightsVerdict::PartlyDerived,
-            "nothing is shared in attention and mlp of the text tower,",
+            "nothing is shared in attention of the text tower and mlp of the text tower,",
         ),
         ("text", [Some(1), Some(4)], WeightsVerdict::PartlyDerived, "nothing is shared in the vision tower,"),
         (

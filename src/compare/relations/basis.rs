@@ -2,6 +2,7 @@
 
 use super::{Found, Parameter, Relation};
 use crate::evidence::agrees;
+use crate::measure::agreement::n_found;
 use crate::measure::token_basis::TokenBasis;
 use crate::wording::counted;
 
@@ -14,7 +15,7 @@ pub(super) fn relation(found: &Found<'_>) -> Option<Relation> {
     }
     Some(match found.facts.token_basis? {
         TokenBasis::Permuted { left_of, n_flipped } => {
-            let n_found = left_of.iter().flatten().count();
+            let n_found = n_found(left_of);
             let says = format!(
                 "{n_found} of {} found in another order, {n_flipped} with another sign",
                 counted(left_of.len(), "residual dimension", "residual dimensions")

@@ -1,6 +1,6 @@
 //! What training, adapters, noise or a merge did to matrices that kept their place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Attribution, Found, Parameter, Relation, Side, cast, side, types};
 use crate::canonical::{CanonicalPart, Group};
@@ -10,7 +10,7 @@ use crate::evidence::HeadEvidence;
 use crate::measure::delta::Form;
 use crate::measure::plain::Plain;
 use crate::numerics::median;
-use crate::roles::Part;
+use crate::roles::{Component, Part};
 use crate::tensor::escape;
 use crate::verdict::weights::WeightsVerdict;
 use crate::wording::counted;
@@ -74,11 +74,10 @@ pub(super) fn add(found: &Found<'_>, of_pair: &mut Attribution) {
         );
     }
     let changed: Vec<&Matrix> = matrices.iter().filter(|matrix| matrix.picture.equal_share < 1.0).collect();
-    if changed.is_empty() && !rescaled.is_empty() {
-        return;
-    }
     if changed.is_empty() {
-        elsewhere(found, &matrices, is_replaced_in_part, of_pair);
+        if rescaled.is_empty() {
+            elsewhere(found, &matrices, is_replaced_in_part, of_pair);
+        }
         return;
     }
     let of_form = |is: &dyn Fn(Form) -> bool| {
@@ -110,28 +109,22 @@ pub(super) fn add(found: &Found<'_>, of_pair: &mut Attribution) {
 /// Matrices of parts whose units were rescaled wherever their change was looked at, and the others.
 fn apart_from_rescaled(found: &Found<'_>, matrices: Vec<Matrix>) -> (Vec<Matrix>, Vec<Matrix>) {
     let part = |matrix: &Matrix| {
-        let part = found.pair.part(Side::Right, found.alignment.pairs[matrix.pair].right);
-        part.role.map(|role| (role.component, role.part))
+        let role = found.pair.part(Side::Right, found.alignment.pairs[matrix.pair].right).role;
+        role.map(|role| (role.component, role.part))
     };
-    let is_changed = |matrix: &&Matrix| matrix.picture.equal_share < 1.0;
-    let forms = |of: &Matrix| {
-        let of_part =
-            matrices.iter().filter(|matrix| part(matrix) == part(of)).filter_map(|matrix| matrix.form);
-        of_part.collect::<Vec<Form>>()
-    };
-    let is_rescaled: Vec<bool> = matrices
-        .iter()
-        .map(|matrix| {
-            let forms = forms(matrix);
-            let n = forms.iter().filter(|form| **form == Form::Rescaled).count();
-            is_changed(&matrix)
-                && part(matrix).is_some()
-                && n > 0
-                && n as f64 >= NEARLY_ALL * forms.len() as f64
-        })
-        .collect();
-    let mut is_rescaled = is_rescaled.into_iter();
-    matrices.into_iter().partition(|_| is_rescaled.next().unwrap_or(false))
+    let mut looked_at: BTreeMap<(Component, Part), (usize, usize)> = BTreeMap::new();
+    for (part, form) in matrices.iter().filter_map(|matrix| Some((part(matrix)?, matrix.form?))) {
+        let (n_rescaled, n) = looked_at.entry(part).or_default();
+        *n_rescaled += usize::from(form == Form::Rescaled);
+        *n += 1;
+    }
+    matrices.into_iter().partition(|matrix| {
+        let of_part = part(matrix).and_then(|part| looked_at.get(&part));
+        matrix.picture.equal_share < 1.0
+            && of_part.is_some_and(|(n_rescaled, n)| {
+                *n_rescaled > 0 && *n_rescaled as f64 >= NEARLY_ALL * *n as f64
+            })
+    })
 }
 
 /// Both sides are rounded: to two types that is a cast. To one type it is nothing that happened to a model: the same values, formed by

@@ -59,6 +59,8 @@ pub(in crate::compare) fn heads(
         let components: BTreeSet<Component> =
             pair.canonical.1.parts.iter().filter_map(|part| part.role).map(|role| role.component).collect();
         let n_ways = components.len() + usize::from(best.is_some());
+        // one layer first after tokens that found nothing: hardly any model has its heads under other tokens
+        let n_first = if best.is_some() { 1 } else { FIRST_LAYERS };
         let models = pair.models();
         for component in components {
             let layers = layers(pair, alignment, probed, component);
@@ -66,8 +68,6 @@ pub(in crate::compare) fn heads(
             let ask = |model| Asked::by_directions(model, n_hidden, CIRCUIT_TOKENS, options.seed);
             let asked = (&ask(models.0), &ask(models.1));
             let layers = spaced(layers, options.effort);
-            // one after tokens that found nothing: hardly any model has its heads under other tokens
-            let n_first = if best.is_some() { 1 } else { FIRST_LAYERS };
             let maps = maps(backend, asked, layers, (n_first, &mut budget), meter, &mut flop)?;
             let found = (!maps.is_empty()).then(|| weigh_heads(component, &maps, n_ways));
             let weight =
@@ -124,12 +124,12 @@ fn maps(
     layers.retain(|(left, right)| (left.n_hidden(), right.n_hidden()) == (width_l, width_r));
     let mut found = Vec::new();
     for (left, right) in layers {
-        let Some(rest) = budget.checked_sub(left.cost_flop() + right.cost_flop()) else { break };
-        *budget = rest;
-        if found.len() == n_first && !found.iter().any(|map: &HeadMap| 2 * map.n_found() >= map.left_of.len())
-        {
+        let shows_some = |map: &HeadMap| 2 * map.n_found() >= map.left_of.len();
+        if found.len() == n_first && !found.iter().any(shows_some) {
             break;
         }
+        let Some(rest) = budget.checked_sub(left.cost_flop() + right.cost_flop()) else { break };
+        *budget = rest;
         found.push(head_map(backend, (asked_l, left), (asked_r, right), meter, flop)?);
     }
     Ok(found)
