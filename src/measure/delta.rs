@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use super::spectrum::eigenvalues;
+use super::spectrum::Spectrum;
 use crate::kernels::{Backend, all_pairs};
 use crate::reductions::{Keep, Ranking};
 use crate::stream::Error;
@@ -98,8 +98,7 @@ pub fn sample(
         .enumerate()
         .map(|(row, changes)| {
             let (mut squares, mut along, mut rounding) = (0.0, 0.0, 0.0);
-            for (col, value) in changes.iter_mut().enumerate() {
-                let (x, y) = (a.at(row, col), b.at(row, col));
+            for ((x, y), value) in a.row(row).into_iter().zip(b.row(row)).zip(changes) {
                 let change = f64::from(y) - f64::from(x);
                 squares += change * change;
                 along += change * f64::from(x);
@@ -139,19 +138,18 @@ pub fn sample(
 impl Sample {
     /// Singular values, and what form they have.
     #[must_use]
-    pub fn delta(mut self) -> Delta {
+    pub fn delta(self) -> Delta {
         let (sum_squares, along_left, m) = (self.sum_squares, self.along_left, self.shape.0);
         let mut found = Delta { form: Form::Equal, sum_squares, along_left, strongest: Vec::new() };
         if self.gram.is_empty() {
             return found;
         }
-        let gram = self.gram.clone();
-        found.form = form(&eigenvalues(&mut self.gram, m), self.shape, self.rounding_std);
+        found.form = form(&Spectrum::of(&self.gram, m), self.shape, self.rounding_std);
         if self.is_rescaled && found.form != Form::Rounding {
             found.form = Form::Rescaled;
         }
         if matches!(found.form, Form::LowRank { .. }) {
-            found.strongest = strongest_direction(&gram, m);
+            found.strongest = strongest_direction(&self.gram, m);
         }
         found
     }
@@ -166,8 +164,8 @@ fn is_rescaled(a: &Matrix, b: &Matrix) -> bool {
     let n_rows = a.n_rows.min(FACTOR_ROWS);
     let (mut rows, mut columns) = (vec![[0.0_f64; 3]; n_rows], vec![[0.0_f64; 3]; a.n_cols]);
     for (row, of_row) in rows.iter_mut().enumerate() {
-        for (col, of_column) in columns.iter_mut().enumerate() {
-            let (x, y) = (f64::from(a.at(row, col)), f64::from(b.at(row, col)));
+        for ((x, y), of_column) in a.row(row).into_iter().zip(b.row(row)).zip(&mut columns) {
+            let (x, y) = (f64::from(x), f64::from(y));
             for (at, term) in [x * x, y * y, x * y].into_iter().enumerate() {
                 of_row[at] += term;
                 of_column[at] += term;
@@ -198,21 +196,22 @@ fn rounding_variance(value: f32, dtype: Dtype) -> f64 {
     ulp * ulp / 12.0
 }
 
-/// Reads the form off squared singular values, the largest first.
-fn form(squares: &[f64], (m, n): (usize, usize), rounding_std: f64) -> Form {
-    let singular = |square: &f64| square.max(0.0).sqrt();
-    let largest = squares.first().map_or(0.0, singular);
-    let total: f64 = squares.iter().map(|square| square.max(0.0)).sum();
+/// Reads the form off squared singular values.
+fn form(squares: &Spectrum, (m, n): (usize, usize), rounding_std: f64) -> Form {
+    let largest = squares.largest(1).first().map_or(0.0, |square| square.max(0.0).sqrt());
+    let total = squares.sum();
     let edge = rounding_std * ((m as f64).sqrt() + (n as f64).sqrt());
     let floor = (ROUNDING_EDGES * edge).max(PRODUCT_FLOOR * largest);
-    let rank = squares.iter().filter(|square| singular(square) > floor).count();
-    let of_few: f64 = squares.iter().take(rank).sum();
+    let rank = squares.n_above(floor * floor);
     if largest <= ROUNDING_EDGES * edge && total <= 4.0 * rounding_std * rounding_std * (m * n) as f64 {
         return Form::Rounding;
     }
     let smaller = m.min(n) as f64;
-    if rank > 0 && rank as f64 <= LOW_RANK * smaller && of_few >= HELD_BY_FEW * total {
-        return Form::LowRank { rank };
+    if rank > 0 && rank as f64 <= LOW_RANK * smaller {
+        let of_few: f64 = squares.largest(rank).iter().sum();
+        if of_few >= HELD_BY_FEW * total {
+            return Form::LowRank { rank };
+        }
     }
     // Johnstone 2001: the largest eigenvalue of white noise has centre (√(m−1) + √n)² and this width
     let variance = total / (m * n) as f64;

@@ -223,7 +223,7 @@ fn circuits((first, n_heads): (&Matrix, usize), (second, n_groups): (&Matrix, us
     let (n_channels, n_tokens) = (first.n_rows / n_heads, first.n_cols.min(second.n_cols));
     let block = |matrix: &Matrix, block: usize| -> Vec<f32> {
         let rows = block * n_channels..(block + 1) * n_channels;
-        rows.flat_map(|row| (0..n_tokens).map(move |token| matrix.at(row, token))).collect()
+        rows.flat_map(|row| matrix.row(row).into_iter().take(n_tokens)).collect()
     };
     let mut values = vec![0.0_f32; n_heads * n_tokens * n_tokens];
     values.par_chunks_exact_mut((n_tokens * n_tokens).max(1)).enumerate().for_each(|(head, sums)| {
@@ -270,8 +270,8 @@ fn cosines_of_channels(
 
 fn cosine(a: &Matrix, row_a: usize, b: &Matrix, row_b: usize) -> Option<f64> {
     let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
-    for col in 0..a.n_cols.min(b.n_cols) {
-        let (x, y) = (f64::from(a.at(row_a, col)), f64::from(b.at(row_b, col)));
+    for (x, y) in a.row(row_a).into_iter().zip(b.row(row_b)) {
+        let (x, y) = (f64::from(x), f64::from(y));
         ab += x * y;
         aa += x * x;
         bb += y * y;

@@ -169,7 +169,7 @@ fn under_each_other(layers: &[Matrix]) -> Matrix {
     let mut values = Vec::with_capacity(n_rows * n_cols);
     for layer in layers {
         for row in 0..layer.n_rows {
-            values.extend((0..n_cols).map(|col| layer.at(row, col)));
+            values.extend_from_slice(&layer.row(row)[..n_cols]);
         }
     }
     Matrix { n_rows, n_cols, values: Values::F32(values), column_scale: None }

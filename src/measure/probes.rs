@@ -266,7 +266,7 @@ pub(super) fn responses(
         let scores = all_pairs::all_pairs(backend, block, &tokens, Ranking::Signed, Keep::Scores)?.scores;
         let mut responses = scores.unwrap_or_default();
         responses.par_chunks_mut(tokens.n_rows.max(1)).enumerate().for_each(|(row, of_row)| {
-            let squares: f64 = (0..block.n_cols).map(|col| f64::from(block.at(row, col)).powi(2)).sum();
+            let squares: f64 = block.row(row).into_iter().map(|value| f64::from(value).powi(2)).sum();
             let length = squares.sqrt() as f32;
             of_row.iter_mut().for_each(|response| *response *= length);
         });
@@ -306,7 +306,7 @@ fn for_blocks(
 
 /// The first rows of a matrix.
 fn first_rows(matrix: &Matrix, n_rows: usize) -> Matrix {
-    let values = (0..n_rows).flat_map(|row| (0..matrix.n_cols).map(move |col| matrix.at(row, col))).collect();
+    let values = (0..n_rows).flat_map(|row| matrix.row(row)).collect();
     Matrix::from_f32(n_rows, matrix.n_cols, values)
 }
 
@@ -314,7 +314,7 @@ fn first_rows(matrix: &Matrix, n_rows: usize) -> Matrix {
 fn centred(answers: &Matrix, first: usize, width: usize) -> Matrix {
     let mut values = Vec::with_capacity(answers.n_rows * width);
     for row in 0..answers.n_rows {
-        let row: Vec<f32> = (first..first + width).map(|col| answers.at(row, col)).collect();
+        let row = &answers.row(row)[first..first + width];
         let mean = row.iter().map(|value| f64::from(*value)).sum::<f64>() / width.max(1) as f64;
         values.extend(row.iter().map(|value| (f64::from(*value) - mean) as f32));
     }
@@ -326,10 +326,10 @@ fn centred_columns(matrix: &Matrix) -> Matrix {
     let n = matrix.n_rows.max(1) as f64;
     let mut means = vec![0.0_f64; matrix.n_cols];
     for row in 0..matrix.n_rows {
-        means.iter_mut().enumerate().for_each(|(col, mean)| *mean += f64::from(matrix.at(row, col)) / n);
+        means.iter_mut().zip(matrix.row(row)).for_each(|(mean, value)| *mean += f64::from(value) / n);
     }
     let of_row = |row: usize| {
-        means.iter().enumerate().map(move |(col, mean)| (f64::from(matrix.at(row, col)) - mean) as f32)
+        matrix.row(row).into_iter().zip(&means).map(|(value, mean)| (f64::from(value) - mean) as f32)
     };
     Matrix::from_f32(matrix.n_rows, matrix.n_cols, (0..matrix.n_rows).flat_map(of_row).collect())
 }

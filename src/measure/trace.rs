@@ -304,9 +304,20 @@ fn block_bound(scores: &[f32], n: usize, group_size: usize) -> f64 {
         high *= 2.0;
     }
     high = (2.0 * high).min(limit);
+    // one of the two inner points of a golden section is an inner point of the next
+    let point = |at_lambda: f64| (at_lambda, at(at_lambda));
+    let width = (high - low) * inverse_golden;
+    let (mut left, mut right) = (point(high - width), point(low + width));
     for _ in 0..24 {
-        let width = (high - low) * inverse_golden;
-        if at(high - width) < at(low + width) { high = low + width } else { low = high - width }
+        if left.1 < right.1 {
+            high = right.0;
+            right = left;
+            left = point(high - (high - low) * inverse_golden);
+        } else {
+            low = left.0;
+            left = right;
+            right = point(low + (high - low) * inverse_golden);
+        }
     }
     at(0.5 * (low + high)).min(0.0)
 }

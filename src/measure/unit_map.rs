@@ -144,7 +144,7 @@ fn lengths(model: Model<'_>, matrix: UnitMatrix<'_>, meter: &ReadMeter) -> Resul
     for units in units.chunks(BLOCK_UNITS) {
         let rows = rows(model, matrix, Some(units), meter)?;
         let squares =
-            |row: usize| (0..rows.n_cols).map(|col| f64::from(rows.at(row, col)).powi(2)).sum::<f64>();
+            |row: usize| rows.row(row).into_iter().map(|value| f64::from(value).powi(2)).sum::<f64>();
         lengths.extend((0..rows.n_rows).map(|row| squares(row).sqrt()));
     }
     Ok(lengths)

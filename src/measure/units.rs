@@ -117,7 +117,7 @@ pub fn side_by_side(matrices: &[Matrix]) -> Matrix {
     let mut values = Vec::with_capacity(n_rows * n_cols);
     for row in 0..n_rows {
         for matrix in matrices {
-            values.extend((0..matrix.n_cols).map(|col| matrix.at(row, col)));
+            values.extend(matrix.row(row));
         }
     }
     Matrix::from_f32(n_rows, n_cols, values)

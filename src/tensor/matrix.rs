@@ -58,6 +58,25 @@ impl Matrix {
         }
     }
 
+    /// Decoded elements of a row [n_cols], column factors included.
+    #[must_use]
+    pub fn row(&self, row: usize) -> Vec<f32> {
+        let places = row * self.n_cols..(row + 1) * self.n_cols;
+        let mut elements: Vec<f32> = match &self.values {
+            Values::Bf16(bits) => {
+                bits[places].iter().map(|bits| half::bf16::from_bits(*bits).to_f32()).collect()
+            }
+            Values::F16(bits) => {
+                bits[places].iter().map(|bits| half::f16::from_bits(*bits).to_f32()).collect()
+            }
+            Values::F32(values) => values[places].to_vec(),
+        };
+        if let Some(scale) = &self.column_scale {
+            elements.iter_mut().zip(scale).for_each(|(element, factor)| *element *= factor);
+        }
+        elements
+    }
+
     /// Decoded element (row, col), column factor included.
     #[must_use]
     pub fn at(&self, row: usize, col: usize) -> f32 {
