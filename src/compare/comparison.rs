@@ -106,6 +106,8 @@ pub struct Weights {
     pub log10_p: Option<f64>,
     /// The smallest value that these tests could have given.
     pub log10_p_floor: Option<f64>,
+    /// log10 p of the order of units by their answers to tokens, in any residual basis; where that was tested.
+    pub log10_p_by_answers: Option<f64>,
     /// Combined z of the trace tests, asymptotic.
     pub z: Option<f64>,
     /// What happened.

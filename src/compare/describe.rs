@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::clock::{Clock, Times};
 use super::inherit::Inherited;
 use super::relations::Attribution;
-use super::stages::{Change, PlainStage};
+use super::stages::{Change, PlainStage, UnitStage};
 use super::*;
 use crate::align::{Alignment, is_token_table};
 use crate::canonical::{Group, LeftOut};
@@ -32,6 +32,7 @@ pub(super) struct Findings<'a> {
     pub(super) decision: &'a Decision,
     pub(super) inherited: Inherited,
     pub(super) attribution: Attribution,
+    pub(super) units: &'a UnitStage,
     pub(super) deltas: &'a [Change],
     pub(super) likelihood: Likelihood,
     pub(super) skipped: Vec<NotTested>,
@@ -46,7 +47,7 @@ pub(super) struct Findings<'a> {
 pub(super) fn comparison(found: Findings<'_>) -> Comparison {
     let pair = found.pair;
     let selective = found.options.only.is_some();
-    let trace = found.facts.trace;
+    let (trace, by_answers) = (found.facts.trace, found.facts.by_answers);
     let log10 = |ln: f64| ln / std::f64::consts::LN_10;
     let tested = trace.n_tests > 0;
     // answers are weighed against their controls where no unit could be tested
@@ -72,6 +73,7 @@ pub(super) fn comparison(found: Findings<'_>) -> Comparison {
         support: support(),
         log10_p: tested.then(|| log10(trace.ln_p)),
         log10_p_floor: tested.then(|| log10(trace.ln_p_floor)),
+        log10_p_by_answers: (by_answers.n_tests > 0).then(|| log10(by_answers.ln_p)),
         z: tested.then_some(trace.z),
         relations: if selective { Vec::new() } else { found.attribution.relations.clone() },
         direction: (!selective).then_some(found.attribution.direction),
@@ -313,7 +315,12 @@ fn not_tested(found: &Findings<'_>) -> Vec<NotTested> {
             });
         }
     }
+    let by_units = (found.units.parts(Side::Left), found.units.parts(Side::Right));
     for unpaired in &found.alignment.unpaired {
+        let by_units = if unpaired.side == Side::Left { &by_units.0 } else { &by_units.1 };
+        if by_units.contains(&unpaired.part) {
+            continue;
+        }
         let part = pair.part(unpaired.side, unpaired.part);
         list.push(NotTested {
             model: unpaired.side,
@@ -345,8 +352,25 @@ fn coverage(found: &Findings<'_>) -> (f64, ByComponent) {
             .map(|part| part.stored.view.n_elements() as f64)
             .sum()
     };
+    // units that were found elsewhere, or among fewer, were compared too
+    let paired = |side: Side| -> BTreeSet<usize> {
+        let part = |paired: &PairedPart| if side == Side::Left { paired.left } else { paired.right };
+        found.alignment.pairs.iter().map(part).collect()
+    };
+    let by_units: Vec<&CanonicalPart> = [Side::Left, Side::Right]
+        .into_iter()
+        .flat_map(|side| {
+            let paired = paired(side);
+            let parts = found.units.parts(side).into_iter().filter(move |part| !paired.contains(part));
+            parts.map(move |part| pair.part(side, part))
+        })
+        .collect();
     let read = |group: Option<Group>| -> f64 {
-        found
+        let by_units = by_units
+            .iter()
+            .filter(|part| group.is_none_or(|group| Group::of(part.role.as_ref()) == group))
+            .map(|part| part.stored.view.n_elements() as f64);
+        let in_place: f64 = found
             .alignment
             .pairs
             .iter()
@@ -355,7 +379,8 @@ fn coverage(found: &Findings<'_>) -> (f64, ByComponent) {
             .filter(|(idx, _)| found.plain.picture(*idx).is_some())
             .filter_map(|(idx, _)| found.plain.moments[idx].as_ref())
             .map(|moments| 2.0 * moments.n_elements as f64)
-            .sum()
+            .sum();
+        in_place + by_units.sum::<f64>()
     };
     let share = |group| {
         let total = total(group);
@@ -436,6 +461,11 @@ fn layer_rows(found: &Findings<'_>) -> Vec<LayerRow> {
                 .iter()
                 .find(|(l, r, _)| (Some(*l), Some(*r)) == (left, right))
                 .map(|(_, _, agreement)| agreement.share());
+            let mapped = match (group, left, right) {
+                (Group::Mlp, Some(left), Some(right)) => found.units.share_found(component, (left, right)),
+                _ => None,
+            };
+            let agreement = mapped.into_iter().chain(agreement).reduce(f64::max);
             let name = group.name();
             let row = LayerRow {
                 left,
@@ -503,6 +533,24 @@ fn evidence(found: &Findings<'_>) -> Vec<Evidence> {
         };
         let strength = if rejects { -group.ln_p } else { 10.0 / (1.0 + group.z.abs()) };
         add(strength, "trace", group.group.name(), group.z, 0.0, rejects, says);
+    }
+    for group in &facts.by_answers.groups {
+        let rejects = found.decision.explained.contains(&group.group) && group.ln_p <= ALPHA.ln();
+        let tests = counted(group.n_tests, "test", "tests");
+        let says = if rejects {
+            format!(
+                "unit i answers the shared tokens as unit i does: z {:.1} over {tests}, p below 10^{:.0}",
+                group.z,
+                group.ln_p / std::f64::consts::LN_10
+            )
+        } else {
+            format!(
+                "unit i answers the shared tokens like unit i no more than like any other: z {:.1} over {tests}",
+                group.z
+            )
+        };
+        let strength = if rejects { -group.ln_p } else { 5.0 / (1.0 + group.z.abs()) };
+        add(strength, "answer-trace", group.group.name(), group.z, 0.0, rejects, says);
     }
     let n_layers = facts.agreements.len();
     if n_layers > 0 {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::stages::{BlockMatch, ChainStage, PlainStage, ProbeStage};
+use super::stages::{BlockMatch, ChainStage, PlainStage, ProbeStage, UnitStage};
 use super::{ByComponent, Pair, Side};
 use crate::align::Alignment;
 use crate::canonical::Group;
@@ -22,6 +22,7 @@ pub(super) struct Seen<'a> {
     pub(super) decision: &'a Decision,
     pub(super) probed: &'a ProbeStage<'a>,
     pub(super) followed: Option<&'a ChainStage>,
+    pub(super) units: &'a UnitStage,
 }
 
 /// Explained shares.
@@ -35,7 +36,7 @@ pub(super) struct Inherited {
 /// weighted by elements. Units that were found in another place count by their agreeing share, MLPs that were found in another
 /// layer or expert by the share of the probed ones that were.
 pub(super) fn inherited(seen: &Seen<'_>) -> Inherited {
-    let Seen { pair, alignment, plain, facts, decision, probed, followed } = *seen;
+    let Seen { pair, alignment, plain, facts, decision, probed, followed, units } = *seen;
     let own = own_towers(facts.parts);
     // a circuit is the product of two matrices: its cosine is a square already
     let circuits = |heads: &HeadEvidence| 0.5 * (heads.circuits[0].cosine + heads.circuits[1].cosine);
@@ -65,7 +66,14 @@ pub(super) fn inherited(seen: &Seen<'_>) -> Inherited {
         let elsewhere = match paired.group {
             _ if component.is_some_and(|component| own.contains(&component)) => 0.0,
             Group::Mlp => {
-                agreement(facts, (left.and_then(|role| role.layer), right.and_then(|role| role.layer)))
+                let layers = (left.and_then(|role| role.layer), right.and_then(|role| role.layer));
+                let mapped = match (component, layers) {
+                    (Some(component), (Some(left), Some(right))) => {
+                        units.share_found(component, (left, right))
+                    }
+                    _ => None,
+                };
+                mapped.unwrap_or(0.0).max(agreement(facts, layers))
             }
             Group::Attention if heads.map(|heads| heads.component) == component => of_heads,
             Group::Embeddings => of_tokens,
@@ -101,7 +109,9 @@ pub(super) fn inherited(seen: &Seen<'_>) -> Inherited {
         if group != Group::Mlp || !decision.explained.contains(&group) {
             return by_pairs.min(total);
         }
-        by_pairs.max(found_share(probed, pair, side) * total).min(total)
+        let n_blocks = (blocks(&pair.canonical.0).len(), blocks(&pair.canonical.1).len());
+        let mapped = units.share_of_all(side, n_blocks).unwrap_or(0.0);
+        by_pairs.max(found_share(probed, pair, side).max(mapped) * total).min(total)
     };
     let share = |sum: f64, total: f64| if total > 0.0 { (sum / total).min(1.0) } else { 0.0 };
     let of_all = |side: Side| {

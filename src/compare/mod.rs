@@ -234,17 +234,25 @@ pub fn compare(
     let plain = plain.or_sampled(&traced);
     let requantised = stages::requantised(&pair, &alignment, &plain, options, &meter, &mut clock)?;
     let agreements = stages::agreements(backend, &pair, &alignment, &traced, options, &meter, &mut clock)?;
-    let mut probed = stages::probes(backend, &pair, &alignment, &plain, options, &meter, &mut clock)?;
-    let probes = probed.by_layer();
-    let looked_at = (&plain, &probed);
-    let heads = stages::heads(backend, (&pair, &alignment), looked_at, options, &meter, &mut clock)?;
     let combined = evidence::combine(&traced.families, alignment.ln_assignments_tried);
+    // what units answer adds to what they are only where the residual basis is another one; roles that answers gave are no second opinion
+    let asks_order = are_named && evidence::is_silent_in_place(&traced.families, Group::Embeddings);
+    let looked_at = (&plain, asks_order);
+    let mut probed = stages::probes(backend, &pair, &alignment, looked_at, options, &meter, &mut clock)?;
+    let probes = probed.by_layer();
+    let looked_at = (&plain, &probed, asks_order);
+    let stages::HeadStage { evidence: heads, mut orders } =
+        stages::heads(backend, (&pair, &alignment), looked_at, options, &meter, &mut clock)?;
+    orders.extend(probed.orders());
+    // a second way to the same claim doubles its p
+    let by_answers = evidence::combine(&orders, alignment.ln_assignments_tried + std::f64::consts::LN_2);
     let median_cosine = plain.median_cosine(&pair, &alignment);
     let is_in_place = combined.rejects() && median_cosine.is_some_and(|cosine| cosine >= IN_PLACE);
     let basis = stages::token_basis(backend, is_in_place, &probed, &mut clock)?;
     // a look at what no other statistic sees, where they are silent
     let heads_shared = heads.as_ref().is_some_and(HeadEvidence::is_shared);
     let is_silent = !combined.rejects()
+        && !by_answers.rejects()
         && !heads_shared
         && !probes.iter().chain(&agreements).any(|found| evidence::agrees(&found.2));
     let token_span = if is_silent {
@@ -266,6 +274,7 @@ pub fn compare(
     };
     let ln_p =
         combined.strongest_ln_p().min(ln_weight(&agreements)).min(ln_weight(&probes) + probed.ln_tried);
+    let ln_p = ln_p.min(by_answers.strongest_ln_p());
     let ln_p =
         heads.as_ref().filter(|heads| heads.is_shared()).map_or(ln_p, |heads| ln_p.min(heads.ln_weight));
     let ln_p = followed.as_ref().map_or(ln_p, |stage| ln_p.min(stage.evidence.ln_weight));
@@ -285,6 +294,8 @@ pub fn compare(
         requantised,
         families: &traced.families,
         trace: &combined,
+        orders: &orders,
+        by_answers: &by_answers,
         parts: &parts,
         likelihood: likelihood.value,
         agreements: &agreements,
@@ -305,6 +316,9 @@ pub fn compare(
         is_delta_pair,
     };
     let decision = verdict::weights::decide(&facts);
+    let models = (&pair, &alignment);
+    let found = (&facts, &decision);
+    let units = stages::units(backend, models, found, &mut probed, options, &meter, &mut clock)?;
     let inherited = inherit::inherited(&inherit::Seen {
         pair: &pair,
         alignment: &alignment,
@@ -313,10 +327,8 @@ pub fn compare(
         decision: &decision,
         probed: &probed,
         followed: followed.as_ref(),
+        units: &units,
     });
-    let models = (&pair, &alignment);
-    let found = (&facts, &decision);
-    let units = stages::units(backend, models, found, &mut probed, options, &meter, &mut clock)?;
     let found = (&combined, &decision);
     let deltas = stages::deltas(backend, models, &plain, found, options, &meter, &mut clock)?;
     let attribution = relations::attribution(&relations::Found {
@@ -342,6 +354,7 @@ pub fn compare(
         decision: &decision,
         inherited,
         attribution,
+        units: &units,
         deltas: &deltas,
         likelihood,
         skipped,

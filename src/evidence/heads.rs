@@ -115,7 +115,13 @@ mod tests {
         let left_of = (0..8)
             .map(|head| (head < n_found).then_some(if head < n_in_place { head } else { (head + 1) % 8 }));
         let circuit = Circuit { cosine: 0.9, channel_cosine };
-        HeadMap { layers: (0, 0), n_left: 8, left_of: left_of.collect(), circuits: [circuit; 2] }
+        HeadMap {
+            layers: (0, 0),
+            n_left: 8,
+            left_of: left_of.collect(),
+            circuits: [circuit; 2],
+            order_of_values: None,
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::roles::{Component, Expert};
 
 /// Level of any claim from the trace test (docs/methods.md#combination).
 pub const ALPHA: f64 = 1e-6;
+/// p above which a test says nothing.
+const SILENT_P: f64 = 0.01;
 /// Level that must still hold without the strongest tenth of the tests.
 pub const SPREAD_ALPHA: f64 = 1e-3;
 /// Normal quantile of 1 − [`ALPHA`] plus that of 90 %: the z of the smallest share that is found with 90 %.
@@ -124,6 +126,13 @@ pub fn combine(families: &[FamilyResult], ln_assignments_tried: f64) -> TraceEvi
         groups,
         smallest_share: smallest_share(&all),
     }
+}
+
+/// A group was tested in place, and nothing in it stands there.
+#[must_use]
+pub fn is_silent_in_place(families: &[FamilyResult], group: Group) -> bool {
+    let mut of_group = families.iter().filter(|family| family.group == group).peekable();
+    of_group.peek().is_some() && of_group.all(|family| family.trace.ln_p > SILENT_P.ln())
 }
 
 fn is_unknown_graph(families: &[&FamilyResult]) -> bool {

@@ -202,7 +202,7 @@ fn inside_groups(family: &Family, n: usize) -> Exchange {
 }
 
 /// Scores inside groups of consecutive units, zeros elsewhere, [n, n]. No partners: those need all scores.
-fn group_scores(
+pub(super) fn group_scores(
     backend: &Backend,
     a: &Matrix,
     b: &Matrix,
@@ -432,7 +432,7 @@ fn columns(matrix: &Matrix, range: std::ops::Range<usize>) -> Matrix {
 }
 
 /// Element-wise mean of several n × n score matrices.
-fn mean_scores(scores: &[Vec<f32>], n: usize) -> Vec<f32> {
+pub(super) fn mean_scores(scores: &[Vec<f32>], n: usize) -> Vec<f32> {
     let weight = 1.0 / scores.len().max(1) as f32;
     let mut mean = vec![0.0f32; n * n];
     for matrix in scores {

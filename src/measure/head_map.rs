@@ -11,7 +11,9 @@
 use rayon::prelude::*;
 
 use super::agreement::{n_found, n_in_place, partners};
+use super::answer_trace::answer_trace;
 use super::probes::{Asked, UnitMatrix, responses};
+use super::trace::{Exchange, Trace};
 use super::units::Axis;
 use crate::canonical::{CanonicalModel, CanonicalPart};
 use crate::kernels::{Backend, all_pairs};
@@ -117,6 +119,8 @@ pub struct HeadMap {
     pub left_of: Vec<Option<u32>>,
     /// Of the partners, for what a head looks for (queries and keys) and what it copies (values and outputs).
     pub circuits: [Circuit; 2],
+    /// S5b: whether value channel i answers as value channel i; None where there are not as many, or it was not asked.
+    pub order_of_values: Option<Trace>,
 }
 
 /// How partners agree in one circuit; medians over heads.
@@ -164,7 +168,8 @@ struct HeadAnswers {
     n_groups: usize,
 }
 
-/// Which head of the left layer each head of the right one continues.
+/// Which head of the left layer each head of the right one continues. The order of value channels is tested where `labels_of_order` seed
+/// its draws.
 ///
 /// # Errors
 /// A read or the device failed.
@@ -172,6 +177,7 @@ pub fn head_map(
     backend: &Backend,
     (asked_l, left): (&Asked<'_>, Attention<'_>),
     (asked_r, right): (&Asked<'_>, Attention<'_>),
+    labels_of_order: Option<&[u64]>,
     meter: &ReadMeter,
     flop: &mut u64,
 ) -> Result<HeadMap, Error> {
@@ -198,7 +204,16 @@ pub fn head_map(
         cosine: median(&cosines[circuit]).unwrap_or(0.0),
         channel_cosine: median(&channel_cosines[circuit]).unwrap_or(0.0),
     });
-    Ok(HeadMap { layers: (left.layer, right.layer), n_left: left.n_heads, left_of, circuits })
+    let order_of_values = match labels_of_order.filter(|_| left.n_groups == right.n_groups) {
+        Some(labels) => {
+            let ([_, _, a, _], [_, _, b, _]) = (&of_left.channels, &of_right.channels);
+            let exchange = Exchange::Wreath { group_size: (a.n_rows / left.n_groups).max(1) };
+            answer_trace(backend, &[a], &[b], exchange, labels, flop)?
+        }
+        None => None,
+    };
+    let layers = (left.layer, right.layer);
+    Ok(HeadMap { layers, n_left: left.n_heads, left_of, circuits, order_of_values })
 }
 
 fn head_answers(

@@ -1,6 +1,7 @@
 //! One file per statistic. Formula, null and failure modes of each: docs/methods.md.
 
 pub mod agreement;
+mod answer_trace;
 pub mod blocks;
 mod cholesky;
 pub mod common_slope;

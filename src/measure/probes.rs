@@ -10,7 +10,9 @@
 use rayon::prelude::*;
 
 use super::agreement::{Agreement, agreement};
+use super::answer_trace::answer_trace;
 use super::family_test::{Model, fold_gain};
+use super::trace::{Exchange, Trace};
 use super::units::{Axis, load_units};
 use crate::align::TokenMatch;
 use crate::canonical::CanonicalPart;
@@ -197,6 +199,21 @@ pub fn agreement_of(
 ) -> Result<Agreement, Error> {
     let [first, second] = products(backend, left, right, flop)?;
     Ok(agreement(&first, &second))
+}
+
+/// S5b: whether unit i of one MLP answers as unit i of the other; None where they have not as many units. `labels` seed the draws.
+///
+/// # Errors
+/// The device failed.
+pub fn order_of(
+    backend: &Backend,
+    left: &Answers,
+    right: &Answers,
+    labels: &[u64],
+    flop: &mut u64,
+) -> Result<Option<Trace>, Error> {
+    let ([a, c], [b, d]) = (&left.0, &right.0);
+    answer_trace(backend, &[a, c], &[b, d], Exchange::Free, labels, flop)
 }
 
 /// For each left unit whether its best right unit is the same in both views. A search over many left blocks at once: partners

@@ -34,6 +34,12 @@ impl UnitMap {
         n_found(&self.left_of)
     }
 
+    /// Share of the right units that have one.
+    #[must_use]
+    pub fn share_found(&self) -> f64 {
+        self.n_found() as f64 / self.left_of.len().max(1) as f64
+    }
+
     /// Of these, units whose partner has their own index.
     #[must_use]
     pub fn n_in_place(&self) -> usize {

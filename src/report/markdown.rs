@@ -196,7 +196,10 @@ fn folded(text: &mut String, title: &str, head: &str, rows: Vec<String>) {
 fn p_value(comparison: &Comparison) -> String {
     let weights = &comparison.weights;
     let floor = weights.log10_p_floor.map_or(String::new(), |floor| format!(" ({floor:.2})"));
-    weights.log10_p.map_or(none(), |log10_p| format!("{log10_p:.2}{floor}"))
+    let by_answers = weights
+        .log10_p_by_answers
+        .map_or(String::new(), |log10_p| format!("; {log10_p:.2} by answers to the shared tokens"));
+    weights.log10_p.map_or(none(), |log10_p| format!("{log10_p:.2}{floor}{by_answers}"))
 }
 
 fn relations(comparison: &Comparison) -> String {

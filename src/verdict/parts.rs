@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::weights::Facts;
 use crate::align::Side;
 use crate::canonical::Group;
-use crate::evidence::{PartTrace, agrees, own_parts};
+use crate::evidence::{ALPHA, PartTrace, agrees, own_parts};
 use crate::measure::agreement::Agreement;
 use crate::roles::Component;
 
@@ -16,6 +16,7 @@ pub(super) fn own(facts: &Facts<'_>) -> Vec<String> {
     }
     let stands_elsewhere = |part: &PartTrace| match part.group {
         Group::Embeddings => !facts.has_token_strings || facts.token_basis.is_some(),
+        _ if facts.by_answers.group(part.group).is_some_and(|result| result.ln_p <= ALPHA.ln()) => true,
         Group::Attention => {
             facts.heads.is_none_or(|heads| heads.component == part.component && heads.is_elsewhere())
         }

@@ -6,8 +6,8 @@ use super::parts;
 use crate::align::Side;
 use crate::canonical::Group;
 use crate::evidence::{
-    AGREEING_UNITS, ALPHA, ChainEvidence, FamilyResult, HeadEvidence, PartTrace, SPREAD_ALPHA, TraceEvidence,
-    agrees,
+    AGREEING_UNITS, ALPHA, ChainEvidence, FamilyResult, GroupResult, HeadEvidence, PartTrace, SPREAD_ALPHA,
+    TraceEvidence, agrees,
 };
 use crate::measure::agreement::Agreement;
 use crate::measure::common_slope::CommonSlope;
@@ -109,7 +109,11 @@ pub struct Facts<'a> {
     pub families: &'a [FamilyResult],
     /// All trace tests together.
     pub trace: &'a TraceEvidence,
-    /// The same by tower and group.
+    /// Order of units tested by their answers to tokens, in any residual basis.
+    pub orders: &'a [FamilyResult],
+    /// These tests together.
+    pub by_answers: &'a TraceEvidence,
+    /// The tests in place by tower and group.
     pub parts: &'a [PartTrace],
     /// Likelihood at the prior.
     pub likelihood: f64,
@@ -229,16 +233,10 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
 
 /// Groups in which the tests of one group alone reject, or units find their partners.
 fn explained_groups(facts: &Facts<'_>) -> Vec<Group> {
-    let rejects = |ln_p: f64| ln_p + (facts.trace.groups.len() as f64).ln() <= ALPHA.ln();
-    let spread = facts.trace.rejects() || facts.trace.groups.len() == 1;
-    let mut groups = Vec::new();
-    for result in &facts.trace.groups {
-        let holds = match result.group {
-            Group::Embeddings => rejects(result.ln_p) && both_halves_reject(facts),
-            _ => rejects(result.ln_p) && (spread || result.n_tests > 2),
-        };
-        if holds && trace_stands(facts, result.group) {
-            groups.push(result.group);
+    let mut groups = rejecting_groups(facts, (facts.trace, facts.families));
+    for group in rejecting_groups(facts, (facts.by_answers, facts.orders)) {
+        if !groups.contains(&group) {
+            groups.push(group);
         }
     }
     let found = agreeing_layers(facts.agreements) >= 2 || agreeing_layers(facts.probes) >= 2;
@@ -266,18 +264,31 @@ fn explained_groups(facts: &Facts<'_>) -> Vec<Group> {
     Group::ALL.into_iter().filter(|group| groups.contains(group)).collect()
 }
 
+/// Groups in which the tests of one group alone reject.
+fn rejecting_groups(facts: &Facts<'_>, tested: (&TraceEvidence, &[FamilyResult])) -> Vec<Group> {
+    let (trace, _) = tested;
+    let rejects = |ln_p: f64| ln_p + (trace.groups.len() as f64).ln() <= ALPHA.ln();
+    let spread = trace.rejects() || trace.groups.len() == 1;
+    let holds = |result: &&GroupResult| match result.group {
+        Group::Embeddings => rejects(result.ln_p) && both_halves_reject(facts),
+        _ => rejects(result.ln_p) && (spread || result.n_tests > 2),
+    };
+    let groups = trace.groups.iter().filter(holds).map(|result| result.group);
+    groups.filter(|group| trace_stands(facts, tested, *group)).collect()
+}
+
 /// One group's rejection does not hang on its strongest test.
-fn trace_stands(facts: &Facts<'_>, group: Group) -> bool {
+fn trace_stands(
+    facts: &Facts<'_>,
+    (trace, families): (&TraceEvidence, &[FamilyResult]),
+    group: Group,
+) -> bool {
     if group == Group::Embeddings || facts.is_unknown_graph {
         return true;
     }
-    let ln_ps: Vec<f64> = facts
-        .families
-        .iter()
-        .filter(|family| family.group == group)
-        .map(|family| family.trace.ln_p)
-        .collect();
-    crate::numerics::spread_ln_p(&ln_ps) <= SPREAD_ALPHA.ln() || facts.trace.rejects()
+    let ln_ps: Vec<f64> =
+        families.iter().filter(|family| family.group == group).map(|family| family.trace.ln_p).collect();
+    crate::numerics::spread_ln_p(&ln_ps) <= SPREAD_ALPHA.ln() || trace.rejects()
 }
 
 fn both_halves_reject(facts: &Facts<'_>) -> bool {
@@ -464,14 +475,15 @@ fn answers_would_show(probes: &[(u32, u32, Agreement)]) -> bool {
 }
 
 fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
-    let by_trace = explained.iter().any(|group| {
-        facts
-            .trace
-            .group(*group)
-            .is_some_and(|result| result.ln_p <= ALPHA.ln() && *group != Group::Embeddings)
-    });
+    let speaks = |trace: &TraceEvidence| {
+        explained
+            .iter()
+            .filter(|group| **group != Group::Embeddings)
+            .any(|group| trace.group(*group).is_some_and(|result| result.ln_p <= ALPHA.ln()))
+    };
     let mut decided_by: Vec<&'static str> = [
-        ("trace", by_trace),
+        ("trace", speaks(facts.trace)),
+        ("answer-trace", speaks(facts.by_answers)),
         ("agreement", agreeing_layers(facts.agreements) >= 2),
         ("probes", agreeing_layers(facts.probes) >= 2),
         ("heads", facts.heads.is_some_and(HeadEvidence::is_shared)),
@@ -491,7 +503,8 @@ fn shared(facts: &Facts<'_>, explained: Vec<Group>) -> Decision {
         names.join(", "),
         agreeing(names.len() as u64, "shares", "share"),
     )];
-    if decided_by == ["trace"] && facts.likelihood < 0.5 {
+    let is_exact = |name: &&str| ["trace", "answer-trace"].contains(name);
+    if !decided_by.is_empty() && decided_by.iter().all(is_exact) && facts.likelihood < 0.5 {
         return Decision {
             verdict: WeightsVerdict::Inconclusive,
             decided_by,
@@ -663,6 +676,8 @@ mod tests {
             requantised: None,
             families: &[],
             trace,
+            orders: &[],
+            by_answers: trace,
             parts: &[],
             likelihood: 0.01,
             agreements: &[],

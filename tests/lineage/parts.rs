@@ -1,6 +1,6 @@
 //! Attention heads in another order, inner basis or residual basis, and models that hold a part of another.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cognate::checkpoint::{self, Limits};
 use cognate::compare::{Comparison, Effort, WeightsVerdict};
@@ -9,6 +9,7 @@ use cognate::kernels::Backend;
 use cognate::numerics::Rng;
 use cognate::transforms::{self, VARIANTS};
 
+use crate::relations::{mixed, stranger};
 use crate::stored::{Model, Stored};
 use crate::{compared, compared_on, is_accusation, verdict, zoo};
 
@@ -21,7 +22,11 @@ impl Folder {
 
     /// The base model of the zoo after these transforms.
     fn transformed(&self, names: &[&str]) -> PathBuf {
-        let base = checkpoint::open(zoo("base").to_str().expect("UTF-8"), &Limits::default()).expect("opens");
+        self.transformed_from(&zoo("base"), names)
+    }
+
+    fn transformed_from(&self, model: &Path, names: &[&str]) -> PathBuf {
+        let base = checkpoint::open(model.to_str().expect("UTF-8"), &Limits::default()).expect("opens");
         let mut model = transforms::read(&base).expect("fits");
         for name in names {
             let variant = VARIANTS.iter().find(|variant| variant.name == *name).expect("a transform");
@@ -86,6 +91,37 @@ fn heads_in_another_order_or_basis_are_found_and_named() {
         assert!(!is_accusation(verdict(&stranger)), "{names:?}: {:?}", stranger.weights.reasons);
         assert!(!stranger.weights.evidence.iter().any(|found| found.statistic == "heads" && found.is_for));
     }
+}
+
+/// What the trace test says in place, and by answers to tokens.
+fn log10_p(found: &Comparison) -> (f64, f64) {
+    (found.weights.log10_p.expect("tested"), found.weights.log10_p_by_answers.expect("tested"))
+}
+
+#[test]
+fn a_small_share_under_a_rotation_has_an_exact_p_by_answers() {
+    let folder = Folder::new();
+    let (base, stranger) = (Model::read(&zoo("base")), stranger());
+    // a sixth of base: too little for partners in S4
+    let merged = folder.0.path().join("merged");
+    mixed(&[(1.0 / 6.0, &base), (5.0 / 6.0, &stranger)]).write(&merged);
+    std::fs::copy(zoo("base").join("tokenizer.json"), merged.join("tokenizer.json")).expect("copied");
+    let rotated = folder.transformed_from(&merged, &["residual-rotated"]);
+    let found = compared(&zoo("base"), &rotated);
+    let (in_place, by_answers) = log10_p(&found);
+    assert!(in_place > -3.0 && by_answers < -6.0, "{in_place} {by_answers}");
+    assert!(
+        found.weights.decided_by.iter().any(|name| name == "answer-trace"),
+        "{:?}",
+        found.weights.reasons
+    );
+    assert!(is_accusation(verdict(&found)), "{:?}", found.weights.reasons);
+    // all of it, and none of it
+    let (in_place, by_answers) = log10_p(&compared(&zoo("base"), &folder.transformed(&["residual-rotated"])));
+    assert!(in_place > -3.0 && by_answers < -100.0, "{in_place} {by_answers}");
+    let unrelated = compared(&zoo("base"), &zoo("independent-yinames"));
+    let (_, by_answers) = log10_p(&unrelated);
+    assert!(by_answers > -3.0 && !is_accusation(verdict(&unrelated)), "{by_answers}");
 }
 
 #[test]

@@ -201,6 +201,20 @@ fn units_that_a_narrower_model_kept_are_listed() {
         (0..4).map(|layer| Parameter::counts(kept(layer).into_iter().map(|unit| unit as u64))).collect();
     assert_eq!(lists, wanted);
     assert!(!has(&found, "units-permuted"), "a cut moves units up and keeps their order");
+    // all units of the narrow model come from the wide one, found by two of three matrices
+    let share = |shares: &[(String, f64)]| shares.iter().find(|(name, _)| name == "mlp").expect("an MLP").1;
+    assert!(
+        share(&found.weights.inherited_by_component) > 0.99,
+        "{:?}",
+        found.weights.inherited_by_component
+    );
+    let compared = share(&found.weights.coverage_by_component);
+    assert!((compared - 2.0 / 3.0).abs() < 1e-9, "{compared}");
+    assert!(
+        found.not_tested.iter().all(|tensor| tensor.tensor.contains("down_proj")),
+        "{:?}",
+        found.not_tested
+    );
 }
 
 #[test]
@@ -259,7 +273,7 @@ fn among(left: &Path, right: &Path, parents: &[PathBuf], left_is: LeftIs, also: 
 }
 
 /// Σ weight · model, rounded to bf16.
-fn mixed(parts: &[(f64, &Model)]) -> Model {
+pub(crate) fn mixed(parts: &[(f64, &Model)]) -> Model {
     let mut sum = parts[0].1.clone();
     for (name, stored) in &mut sum.tensors {
         let values: Vec<Vec<f64>> = parts.iter().map(|(_, model)| model.tensors[name].values()).collect();
@@ -272,7 +286,7 @@ fn mixed(parts: &[(f64, &Model)]) -> Model {
 }
 
 /// The stranger under the names of base.
-fn stranger() -> Model {
+pub(crate) fn stranger() -> Model {
     Model::read(&zoo("independent-yinames")).renamed(|_, name| {
         name.replace(".ln1.", ".input_layernorm.").replace(".ln2.", ".post_attention_layernorm.")
     })

@@ -101,6 +101,7 @@ fn weights() -> Weights {
         support: Support { n_families: 120, n_wrong: 0, bound: 0.0247, is_provisional: false },
         log10_p: Some(-38.4567),
         log10_p_floor: Some(-40.0),
+        log10_p_by_answers: None,
         z: Some(251.337),
         relations: vec![
             Relation::new("fine-tune", String::new()).with("median_change", Parameter::Number(0.012_34)),

@@ -8,7 +8,8 @@ use crate::kernels::Backend;
 use crate::measure::agreement::Agreement;
 use crate::measure::blocks::{Block, PROPOSING_SHARE, Sketches, blocks, proposed};
 use crate::measure::family_test::Model;
-use crate::measure::probes::{Answers, Asked, Views, agreement_of, answers, probe_tokens};
+use crate::measure::probes::{Answers, Asked, Views, agreement_of, answers, order_of, probe_tokens};
+use crate::measure::trace::Trace;
 use crate::roles::{Expert, Part};
 use crate::stream::ReadMeter;
 
@@ -23,6 +24,8 @@ pub(in crate::compare) struct BlockMatch {
     pub(in crate::compare) agreement: Agreement,
     /// Proposed by the data, not by the numbering.
     pub(in crate::compare) is_found: bool,
+    /// Whether unit i answers as unit i, of the MLP that the numbering names.
+    pub(in crate::compare) order: Option<Trace>,
 }
 
 /// Both models' MLPs with the tokens that they are asked.
@@ -36,6 +39,7 @@ pub(in crate::compare) struct BlockSearch<'a> {
     asked: (Asked<'a>, Asked<'a>),
     sketches: Option<Sketches>,
     seed: u64,
+    asks_order: bool,
     meter: &'a ReadMeter,
     /// Floating-point operations so far.
     pub(super) flop: u64,
@@ -44,11 +48,12 @@ pub(in crate::compare) struct BlockSearch<'a> {
 }
 
 impl<'a> BlockSearch<'a> {
-    /// None where no tokens are shared or no MLP reads the token stream.
+    /// None where no tokens are shared or no MLP reads the token stream. `asks_order`: MLPs that the numbering names are tested unit by unit.
     pub(super) fn new(
         backend: &'a Backend,
         pair: &'a Pair<'_>,
         alignment: &'a Alignment,
+        asks_order: bool,
         options: &Options,
         meter: &'a ReadMeter,
     ) -> Result<Option<BlockSearch<'a>>, Error> {
@@ -87,6 +92,7 @@ impl<'a> BlockSearch<'a> {
             asked,
             sketches,
             seed,
+            asks_order,
             meter,
             flop,
             ln_tried,
@@ -110,16 +116,28 @@ impl<'a> BlockSearch<'a> {
     pub(super) fn best(&mut self, right: &Block) -> Result<Option<BlockMatch>, Error> {
         let Some(of_right) = self.of_right(right)? else { return Ok(None) };
         let numbered = self.numbered(right);
-        let mut best = match numbered {
-            Some(left) => Some((left, self.hold(left, &of_right)?)),
-            None => None,
-        };
+        let (mut best, mut order) = (None, None);
+        if let Some(left) = numbered
+            && let Some(of_left) = self.of_left(left)?
+        {
+            best = Some((left, agreement_of(self.backend, &of_left, &of_right, &mut self.flop)?));
+            if self.asks_order {
+                let expert = match right.expert {
+                    Expert::None => 0,
+                    Expert::Routed(expert) => 2 * u64::from(expert) + 1,
+                    Expert::Shared(expert) => 2 * u64::from(expert) + 2,
+                };
+                let labels = [self.seed, u64::from(right.layer), expert];
+                order = order_of(self.backend, &of_left, &of_right, &labels, &mut self.flop)?;
+            }
+        }
         if !best.as_ref().is_some_and(|(_, agreement)| agrees(agreement)) {
             self.ln_tried += (self.blocks_l.len() as f64).ln();
             if let Some(left) = proposed(&self.searched(&of_right)?, PROPOSING_SHARE)
                 .filter(|left| best.is_none_or(|(numbered, _)| *left != numbered))
+                && let Some(of_left) = self.of_left(left)?
             {
-                let agreement = self.hold(left, &of_right)?;
+                let agreement = agreement_of(self.backend, &of_left, &of_right, &mut self.flop)?;
                 if best.is_none_or(|(_, held)| agreement.share() > held.share()) {
                     best = Some((left, agreement));
                 }
@@ -130,6 +148,7 @@ impl<'a> BlockSearch<'a> {
             right: right.clone(),
             agreement,
             is_found: numbered != Some(left),
+            order,
         }))
     }
 
@@ -184,12 +203,6 @@ impl<'a> BlockSearch<'a> {
         let views = right.views(self.models.1.canonical, self.with_gate);
         let Some(views) = views else { return Ok(None) };
         Ok(Some(answers(self.backend, &self.asked.1, views, None, self.meter, &mut self.flop)?))
-    }
-
-    fn hold(&mut self, left: usize, of_right: &Answers) -> Result<Agreement, Error> {
-        let none = Agreement { n_agreeing: 0, n_in_place: 0, n_units: 0 };
-        let Some(of_left) = self.of_left(left)? else { return Ok(none) };
-        Ok(agreement_of(self.backend, &of_left, of_right, &mut self.flop)?)
     }
 
     /// Share of the sampled units of every left MLP that find one partner.

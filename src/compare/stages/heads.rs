@@ -7,12 +7,13 @@ use crate::align::Alignment;
 use crate::canonical::Group;
 use crate::compare::clock::Clock;
 use crate::compare::{Effort, Error, Options, Pair, Side};
-use crate::evidence::{HeadEvidence, agrees, weigh_heads};
+use crate::evidence::{FamilyResult, HeadEvidence, agrees, weigh_heads};
 use crate::kernels::Backend;
+use crate::measure::families::Kind;
 use crate::measure::head_map::{Attention, CIRCUIT_TOKENS, HeadMap, head_map};
 use crate::measure::probes::Asked;
 use crate::numerics::median;
-use crate::roles::Component;
+use crate::roles::{Component, Expert};
 use crate::stream::ReadMeter;
 use crate::verdict::weights::NEAR;
 
@@ -23,24 +24,33 @@ const FIRST_LAYERS: usize = 2;
 /// Operations spent on it short of `full`: seconds on two cores.
 const MAP_FLOP: u64 = 400_000_000_000;
 
+/// What heads found.
+#[derive(Default)]
+pub(in crate::compare) struct HeadStage {
+    /// The maps, weighed; None where attention is near in place or no layer can be asked.
+    pub(in crate::compare) evidence: Option<HeadEvidence>,
+    /// S5b of the value channels of layers that the numbering names.
+    pub(in crate::compare) orders: Vec<FamilyResult>,
+}
+
 /// Attention of a left and of a right layer.
 type Layers<'a> = (Attention<'a>, Attention<'a>);
 
-/// Maps of a few layers, by tokens, else by random directions; None where attention is near in place or no layer can be asked.
+/// Maps of a few layers, by tokens, else by random directions.
 pub(in crate::compare) fn heads(
     backend: &Backend,
     (pair, alignment): (&Pair<'_>, &Alignment),
-    (plain, probed): (&PlainStage, &ProbeStage<'_>),
+    (plain, probed, asks_order): (&PlainStage, &ProbeStage<'_>, bool),
     options: &Options,
     meter: &ReadMeter,
     clock: &mut Clock<'_>,
-) -> Result<Option<HeadEvidence>, Error> {
+) -> Result<HeadStage, Error> {
     if options.effort == Effort::Quick || options.only.is_some() || is_near(pair, alignment, plain) {
-        return Ok(None);
+        return Ok(HeadStage::default());
     }
     let mut budget = if options.effort == Effort::Full { u64::MAX } else { MAP_FLOP };
     let mut flop = 0;
-    let mut best = None;
+    let (mut best, mut orders) = (None, Vec::new());
     if let Some(search) = &probed.search {
         let asked = search.asked();
         let layers = layers(pair, alignment, probed, Component::Text);
@@ -48,10 +58,12 @@ pub(in crate::compare) fn heads(
             backend,
             asked,
             spaced(layers, options.effort),
+            asks_order.then_some(options.seed),
             (FIRST_LAYERS, &mut budget),
             meter,
             &mut flop,
         )?;
+        orders.extend(maps.iter().filter_map(|map| order(alignment, map)));
         best = (!maps.is_empty()).then(|| weigh_heads(Component::Text, &maps, 1));
     }
     if !best.as_ref().is_some_and(HeadEvidence::is_shared) {
@@ -68,7 +80,7 @@ pub(in crate::compare) fn heads(
             let ask = |model| Asked::by_directions(model, n_hidden, CIRCUIT_TOKENS, options.seed);
             let asked = (&ask(models.0), &ask(models.1));
             let layers = spaced(layers, options.effort);
-            let maps = maps(backend, asked, layers, (n_first, &mut budget), meter, &mut flop)?;
+            let maps = maps(backend, asked, layers, None, (n_first, &mut budget), meter, &mut flop)?;
             let found = (!maps.is_empty()).then(|| weigh_heads(component, &maps, n_ways));
             let weight =
                 |evidence: &HeadEvidence| if evidence.is_shared() { evidence.ln_weight } else { 0.0 };
@@ -80,7 +92,23 @@ pub(in crate::compare) fn heads(
         }
     }
     clock.stage("head maps", flop);
-    Ok(best)
+    Ok(HeadStage { evidence: best, orders })
+}
+
+/// S5b of a layer that the numbering names.
+fn order(alignment: &Alignment, map: &HeadMap) -> Option<FamilyResult> {
+    let (left, right) = map.layers;
+    let is_numbered = alignment.layer_map.left(Component::Text, right) == Some(left);
+    map.order_of_values.filter(|_| is_numbered).map(|trace| FamilyResult {
+        kind: Kind::ValueChannels,
+        group: Group::Attention,
+        component: Component::Text,
+        layers: Some(map.layers),
+        expert: Expert::None,
+        trace,
+        halves: None,
+        agreement: None,
+    })
 }
 
 /// Layers of one tower: the left one that the probes found, else the one that the layer map names.
@@ -116,6 +144,7 @@ fn maps(
     backend: &Backend,
     (asked_l, asked_r): (&Asked<'_>, &Asked<'_>),
     mut layers: Vec<Layers<'_>>,
+    seed_of_order: Option<u64>,
     (n_first, budget): (usize, &mut u64),
     meter: &ReadMeter,
     flop: &mut u64,
@@ -130,7 +159,9 @@ fn maps(
         }
         let Some(rest) = budget.checked_sub(left.cost_flop() + right.cost_flop()) else { break };
         *budget = rest;
-        found.push(head_map(backend, (asked_l, left), (asked_r, right), meter, flop)?);
+        let labels = seed_of_order.map(|seed| [seed, 0x6865_6164, u64::from(right.layer)]);
+        let labels = labels.as_ref().map(<[u64; 3]>::as_slice);
+        found.push(head_map(backend, (asked_l, left), (asked_r, right), labels, meter, flop)?);
     }
     Ok(found)
 }

@@ -16,7 +16,7 @@ mod deltas;
 pub(super) use agreements::agreements;
 pub(super) use block_search::BlockMatch;
 pub(super) use deltas::{Change, deltas, is_in_place};
-pub(super) use heads::heads;
+pub(super) use heads::{HeadStage, heads};
 pub(super) use plain::{PlainStage, plain};
 pub(super) use probes::{ProbeStage, probes};
 pub(super) use requantised::requantised;

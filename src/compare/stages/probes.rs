@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::PlainStage;
 use super::block_search::{BlockMatch, BlockSearch};
 use crate::align::Alignment;
+use crate::canonical::Group;
 use crate::compare::clock::Clock;
 use crate::compare::{Effort, Error, Options, Pair};
+use crate::evidence::FamilyResult;
 use crate::kernels::Backend;
 use crate::measure::agreement::Agreement;
 use crate::measure::blocks::Block;
+use crate::measure::families::Kind;
 use crate::stream::ReadMeter;
 use crate::verdict::weights::NEAR;
 
@@ -42,13 +45,13 @@ impl ProbeStage<'_> {
     }
 }
 
-/// S4 on a few layers: where S2 is silent, and where it rejects without the matrices being near each other. Where they are
+/// S4 on a few layers, and S5b on their MLPs where `asks_order`: where S2 is silent, and where it rejects without the matrices being near each other. Where they are
 /// near, only on MLPs that the numbering gives no counterpart: layers beyond the other's depth, experts against a dense MLP.
 pub(in crate::compare) fn probes<'a>(
     backend: &'a Backend,
     pair: &'a Pair<'_>,
     alignment: &'a Alignment,
-    plain: &PlainStage,
+    (plain, asks_order): (&PlainStage, bool),
     options: &Options,
     meter: &'a ReadMeter,
     clock: &mut Clock<'_>,
@@ -56,7 +59,7 @@ pub(in crate::compare) fn probes<'a>(
     if options.effort == Effort::Quick || options.only.is_some() {
         return Ok(ProbeStage::default());
     }
-    let Some(mut search) = BlockSearch::new(backend, pair, alignment, options, meter)? else {
+    let Some(mut search) = BlockSearch::new(backend, pair, alignment, asks_order, options, meter)? else {
         return Ok(ProbeStage::default());
     };
     let near = plain.median_cosine(pair, alignment).is_some_and(|cosine| cosine >= NEAR);
@@ -72,6 +75,24 @@ pub(in crate::compare) fn probes<'a>(
     }
     clock.stage("probes", std::mem::take(&mut search.flop));
     Ok(ProbeStage { matches, ln_tried: search.ln_tried, search: Some(search) })
+}
+
+impl ProbeStage<'_> {
+    /// S5b of the MLPs that the numbering names.
+    pub(in crate::compare) fn orders(&self) -> impl Iterator<Item = FamilyResult> {
+        self.matches.iter().filter_map(|found| {
+            Some(FamilyResult {
+                kind: Kind::MlpUnits,
+                group: Group::Mlp,
+                component: found.right.component,
+                layers: Some((found.left.layer, found.right.layer)),
+                expert: found.right.expert,
+                trace: found.order?,
+                halves: None,
+                agreement: None,
+            })
+        })
+    }
 }
 
 /// A few layers and a few experts of each, evenly; all of them at `full`. Of more than two layers never layer 0: it agrees

@@ -1,19 +1,19 @@
 //! S6 and S7 after a verdict: the MLP that every right-hand one continues, and unit by unit where units did not keep their place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::block_search::BlockMatch;
 use super::{ProbeStage, is_in_place};
 use crate::align::Alignment;
 use crate::canonical::Group;
 use crate::compare::clock::Clock;
-use crate::compare::{Effort, Error, Options, Pair};
+use crate::compare::{Effort, Error, Options, Pair, Side};
 use crate::evidence::agrees;
 use crate::kernels::Backend;
 use crate::measure::blocks::{Block, blocks};
 use crate::measure::probes::Views;
 use crate::measure::unit_map::{UnitMap, by_answers, by_weights};
-use crate::roles::Expert;
+use crate::roles::{Component, Expert};
 use crate::stream::ReadMeter;
 use crate::verdict::weights::{Decision, Facts};
 
@@ -38,11 +38,63 @@ pub(in crate::compare) struct Placed {
 #[derive(Clone, Debug, Default)]
 pub(in crate::compare) struct UnitStage {
     pub(in crate::compare) placed: Vec<Placed>,
+    /// Right MLPs that were asked, whether or not they were placed.
+    pub(in crate::compare) n_asked: usize,
     /// Right layers whose dense MLP was asked by answers, whether or not it was placed.
     pub(in crate::compare) asked_layers: BTreeSet<u32>,
     /// (left layer, right layer) of dense MLPs that a sketch shows to be continued, the placed ones among them. Only where the
     /// models differ in depth.
     pub(in crate::compare) also_continued: Vec<(u32, u32)>,
+}
+
+impl UnitStage {
+    /// Share of the units of a right layer's dense MLP that were found in the left layer's.
+    pub(in crate::compare) fn share_found(&self, component: Component, layers: (u32, u32)) -> Option<f64> {
+        let placed = self.placed.iter().find(|placed| {
+            let Placed { left, right, .. } = placed;
+            (right.component, left.layer, right.layer) == (component, layers.0, layers.1)
+                && right.expert == Expert::None
+        })?;
+        placed.units.as_ref().map(UnitMap::share_found)
+    }
+
+    /// Share of the units of one side's MLPs that the other side continues, an estimate from those asked and mapped; `n_blocks`: MLPs of the
+    /// (left, right) model. None without maps.
+    pub(in crate::compare) fn share_of_all(&self, side: Side, n_blocks: (usize, usize)) -> Option<f64> {
+        let mut shares: BTreeMap<usize, Vec<&UnitMap>> = BTreeMap::new();
+        for placed in &self.placed {
+            let block = if side == Side::Left { placed.left.up } else { placed.right.up };
+            shares.entry(block).or_default().extend(&placed.units);
+        }
+        let n_asked = match side {
+            Side::Right => self.n_asked,
+            // as many left MLPs can have been found as right ones were asked; of the others nothing is known
+            Side::Left if self.n_asked < n_blocks.1 => self.n_asked.min(n_blocks.0),
+            Side::Left => n_blocks.0,
+        };
+        let of_block = |maps: &Vec<&UnitMap>| match side {
+            Side::Right => maps.iter().map(|map| map.share_found()).reduce(f64::max),
+            Side::Left => {
+                let kept: BTreeSet<u32> = maps.iter().flat_map(|map| map.kept()).collect();
+                maps.first().map(|map| kept.len() as f64 / map.n_left.max(1) as f64)
+            }
+        };
+        let mapped: Vec<f64> = shares.values().filter_map(of_block).collect();
+        let mean = mapped.iter().sum::<f64>() / mapped.len().max(1) as f64;
+        (!mapped.is_empty()).then(|| (mean * shares.len() as f64 / n_asked.max(1) as f64).min(1.0))
+    }
+
+    /// Parts of one side whose units were held against the other side's, in whatever place.
+    pub(in crate::compare) fn parts(&self, side: Side) -> BTreeSet<usize> {
+        let mut parts = BTreeSet::new();
+        for Placed { left, right, .. } in &self.placed {
+            let with_gate = left.gate.is_some() && right.gate.is_some();
+            let block = if side == Side::Left { left } else { right };
+            parts.insert(block.up);
+            parts.extend(if with_gate { block.gate } else { block.down });
+        }
+        parts
+    }
 }
 
 /// Where MLPs went; empty where units kept their place and layers were mapped in place.
@@ -86,7 +138,7 @@ fn placed_by_weights(
 ) -> Result<UnitStage, Error> {
     let models = pair.models();
     let (blocks_l, blocks_r) = (blocks(&pair.canonical.0), blocks(&pair.canonical.1));
-    let mut placed = Vec::new();
+    let (mut placed, n_asked) = (Vec::new(), blocks_r.len());
     for right in blocks_r {
         let Some(layer) = alignment.layer_map.left(right.component, right.layer) else { continue };
         let Some(left) = blocks_l
@@ -109,7 +161,7 @@ fn placed_by_weights(
         };
         placed.push(Placed { left: left.clone(), right, units, by_answers: false });
     }
-    Ok(UnitStage { placed, ..UnitStage::default() })
+    Ok(UnitStage { placed, n_asked, ..UnitStage::default() })
 }
 
 /// Any basis: MLPs found by their answers to tokens.
@@ -131,7 +183,9 @@ fn placed_by_answers(
     let depths_differ = search.depths_differ();
     let (mut placed, mut also_continued) = (Vec::new(), Vec::new());
     let mut asked_layers = BTreeSet::new();
+    let mut n_asked = 0;
     for right in all.iter().step_by(step) {
+        n_asked += 1;
         if right.expert == Expert::None {
             asked_layers.insert(right.layer);
         }
@@ -163,5 +217,5 @@ fn placed_by_answers(
         placed.push(Placed { left: found.left, right: found.right, units, by_answers: true });
     }
     *flop += std::mem::take(&mut search.flop);
-    Ok(UnitStage { placed, asked_layers, also_continued })
+    Ok(UnitStage { placed, n_asked, asked_layers, also_continued })
 }

@@ -115,7 +115,11 @@ fn weights(page: &mut Page, comparison: &Comparison) {
             .log10_p_floor
             .map_or(String::new(), |floor| format!("; the tests could reach {floor:.2}"));
         let z = weights.z.map_or(String::new(), |z| format!("; z {z:.2}"));
-        page.row("log10 p", &format!("{log10_p:.2}{floor}{z}"));
+        let in_place = format!("{log10_p:.2}{floor}{z}");
+        let by_answers = weights
+            .log10_p_by_answers
+            .map(|log10_p| format!("{log10_p:.2} by answers to the shared tokens, in any residual basis"));
+        page.rows("log10 p", &[Some(in_place), by_answers].into_iter().flatten().collect::<Vec<_>>());
     }
     if !weights.decided_by.is_empty() {
         let names: Vec<String> = weights.decided_by.iter().map(|name| page.name(name)).collect();

@@ -160,6 +160,7 @@ struct Weights<'a> {
     false_positive_bound: Bound,
     log10_p: Rounded<2>,
     log10_p_floor: Rounded<2>,
+    log10_p_by_answers: Rounded<2>,
     z: Rounded<2>,
     relations: Vec<Relation<'a>>,
     direction: Option<&'static str>,
@@ -185,6 +186,7 @@ impl<'a> Weights<'a> {
             },
             log10_p: Rounded(weights.log10_p),
             log10_p_floor: Rounded(weights.log10_p_floor),
+            log10_p_by_answers: Rounded(weights.log10_p_by_answers),
             z: Rounded(weights.z),
             relations: weights
                 .relations
