@@ -13,7 +13,7 @@ use crate::stream::Error;
 use crate::tensor::Matrix;
 
 /// Units of one test, as of S2 at `standard`.
-const MAX_UNITS: usize = 2048;
+pub(super) const MAX_UNITS: usize = 2048;
 /// Units of a sample that change places with each other.
 const GROUP_UNITS: usize = 256;
 /// Permutations of one test.
@@ -37,25 +37,51 @@ pub(super) fn answer_trace(
         return Ok(None);
     }
     let mut rng = Rng::new(&[labels, &[0x616e_7377]].concat());
-    let (units, exchange) = drawn(n_units, exchange, &mut rng);
+    let (units, tested) = drawn(n_units, exchange, &mut rng);
     let n = units.len();
     let mut scores = Vec::new();
     for (view, (a, b)) in left.iter().zip(right).enumerate() {
         // a later view may carry a flipped sign
         let ranking = if view == 0 { Ranking::Signed } else { Ranking::Magnitude };
-        let (a, b) = (rows(a, &units), rows(b, &units));
-        let found = match exchange.group_size() {
-            Some(group_size) => group_scores(backend, &a, &b, ranking, group_size, flop)?,
-            None => {
+        let found = match tested.group_size() {
+            Some(group_size) if n < n_units => {
+                group_scores(backend, &rows(a, &units), &rows(b, &units), ranking, group_size, flop)?
+            }
+            _ => {
                 *flop += 2 * (n * n * a.n_cols) as u64;
-                all_pairs::all_pairs(backend, &a, &b, ranking, Keep::Scores)?
+                all_pairs::all_pairs(backend, a, b, ranking, Keep::Scores)?
             }
         };
         scores.push(found.scores.unwrap_or_default());
     }
-    let scores = mean_scores(&scores, n);
+    tested_scores(backend, &scores, n, tested, &mut rng).map(Some)
+}
+
+/// The same of all units, from scores that are at hand, [n, n] each.
+///
+/// # Errors
+/// The device failed.
+pub(super) fn trace_of_scores(
+    backend: &Backend,
+    scores: &[Vec<f32>],
+    n: usize,
+    exchange: Exchange,
+    labels: &[u64],
+) -> Result<Trace, Error> {
+    let mut rng = Rng::new(&[labels, &[0x616e_7377]].concat());
+    tested_scores(backend, scores, n, exchange, &mut rng)
+}
+
+fn tested_scores(
+    backend: &Backend,
+    scores: &[Vec<f32>],
+    n: usize,
+    exchange: Exchange,
+    rng: &mut Rng,
+) -> Result<Trace, Error> {
+    let scores = mean_scores(scores, n);
     let mut traces = |orders: &[u32]| permuted_traces::permuted_traces(backend, &scores, n, orders);
-    Ok(Some(trace_test(&scores, n, exchange, MAX_PERMUTATIONS, &mut rng, &mut traces)?))
+    Ok(trace_test(&scores, n, exchange, MAX_PERMUTATIONS, rng, &mut traces)?)
 }
 
 /// Units of the test, whole groups of them where they come in groups, and the orders that they are tested under.
@@ -74,7 +100,8 @@ fn drawn(n_units: usize, exchange: Exchange, rng: &mut Rng) -> (Vec<usize>, Exch
 }
 
 fn rows(matrix: &Matrix, units: &[usize]) -> Matrix {
-    let values = units.iter().flat_map(|unit| matrix.row(*unit)).collect();
+    let mut values = Vec::with_capacity(units.len() * matrix.n_cols);
+    units.iter().for_each(|unit| values.extend_from_slice(&matrix.row(*unit)));
     Matrix::from_f32(units.len(), matrix.n_cols, values)
 }
 

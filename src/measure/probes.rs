@@ -10,7 +10,7 @@
 use rayon::prelude::*;
 
 use super::agreement::{Agreement, agreement};
-use super::answer_trace::answer_trace;
+use super::answer_trace::{MAX_UNITS, answer_trace, trace_of_scores};
 use super::family_test::{Model, fold_gain};
 use super::trace::{Exchange, Trace};
 use super::units::{Axis, load_units};
@@ -187,33 +187,34 @@ pub fn answers(
     }))
 }
 
-/// Units of two MLPs that find the same partner in both views, and the operations it took.
+/// Units of two MLPs that find the same partner in both views; and S5b, whether unit i of one answers as unit i of the other, where
+/// `labels_of_order` seed its draws and both have as many units.
 ///
 /// # Errors
 /// The device failed.
-pub fn agreement_of(
+pub fn held_against(
     backend: &Backend,
     left: &Answers,
     right: &Answers,
+    labels_of_order: Option<&[u64]>,
     flop: &mut u64,
-) -> Result<Agreement, Error> {
-    let [first, second] = products(backend, left, right, flop)?;
-    Ok(agreement(&first, &second))
-}
-
-/// S5b: whether unit i of one MLP answers as unit i of the other; None where they have not as many units. `labels` seed the draws.
-///
-/// # Errors
-/// The device failed.
-pub fn order_of(
-    backend: &Backend,
-    left: &Answers,
-    right: &Answers,
-    labels: &[u64],
-    flop: &mut u64,
-) -> Result<Option<Trace>, Error> {
-    let ([a, c], [b, d]) = (&left.0, &right.0);
-    answer_trace(backend, &[a, c], &[b, d], Exchange::Free, labels, flop)
+) -> Result<(Agreement, Option<Trace>), Error> {
+    let n = left.n_units();
+    let labels = labels_of_order.filter(|_| n >= 2 && n == right.n_units());
+    let keep = if labels.is_some() && n <= MAX_UNITS { Keep::Scores } else { Keep::Partners };
+    let [mut first, mut second] = products(backend, left, right, keep, flop)?;
+    let found = agreement(&first, &second);
+    let order = match (labels, first.scores.take(), second.scores.take()) {
+        (Some(labels), Some(a), Some(b)) => {
+            Some(trace_of_scores(backend, &[a, b], n, Exchange::Free, labels)?)
+        }
+        (Some(labels), ..) => {
+            let ([a, c], [b, d]) = (&left.0, &right.0);
+            answer_trace(backend, &[a, c], &[b, d], Exchange::Free, labels, flop)?
+        }
+        (None, ..) => None,
+    };
+    Ok((found, order))
 }
 
 /// For each left unit whether its best right unit is the same in both views. A search over many left blocks at once: partners
@@ -227,7 +228,7 @@ pub fn find_partner(
     right: &Answers,
     flop: &mut u64,
 ) -> Result<Vec<bool>, Error> {
-    let [first, second] = products(backend, left, right, flop)?;
+    let [first, second] = products(backend, left, right, Keep::Partners, flop)?;
     let both = first.rows.iter().zip(&second.rows);
     Ok(both.map(|(a, b)| a.index.is_some() && a.index == b.index).collect())
 }
@@ -236,12 +237,13 @@ pub(super) fn products(
     backend: &Backend,
     left: &Answers,
     right: &Answers,
+    keep: Keep,
     flop: &mut u64,
 ) -> Result<[AllPairs; 2], Error> {
     let mut product = |view: usize, ranking| {
         let (a, b) = (&left.0[view], &right.0[view]);
         *flop += 2 * (a.n_rows * b.n_rows * a.n_cols) as u64;
-        all_pairs::all_pairs(backend, a, b, ranking, Keep::Partners)
+        all_pairs::all_pairs(backend, a, b, ranking, keep)
     };
     Ok([product(0, Ranking::Signed)?, product(1, Ranking::Magnitude)?])
 }

@@ -92,7 +92,7 @@ pub fn by_answers(
     meter: &ReadMeter,
     flop: &mut u64,
 ) -> Result<UnitMap, Error> {
-    let [first, second] = products(backend, answers.0, answers.1, flop)?;
+    let [first, second] = products(backend, answers.0, answers.1, Keep::Partners, flop)?;
     map([&first, &second], left, right, meter)
 }
 

@@ -8,7 +8,7 @@ use crate::kernels::Backend;
 use crate::measure::agreement::Agreement;
 use crate::measure::blocks::{Block, PROPOSING_SHARE, Sketches, blocks, proposed};
 use crate::measure::family_test::Model;
-use crate::measure::probes::{Answers, Asked, Views, agreement_of, answers, order_of, probe_tokens};
+use crate::measure::probes::{Answers, Asked, Views, answers, held_against, probe_tokens};
 use crate::measure::trace::Trace;
 use crate::roles::{Expert, Part};
 use crate::stream::ReadMeter;
@@ -120,16 +120,16 @@ impl<'a> BlockSearch<'a> {
         if let Some(left) = numbered
             && let Some(of_left) = self.of_left(left)?
         {
-            best = Some((left, agreement_of(self.backend, &of_left, &of_right, &mut self.flop)?));
-            if self.asks_order {
-                let expert = match right.expert {
-                    Expert::None => 0,
-                    Expert::Routed(expert) => 2 * u64::from(expert) + 1,
-                    Expert::Shared(expert) => 2 * u64::from(expert) + 2,
-                };
-                let labels = [self.seed, u64::from(right.layer), expert];
-                order = order_of(self.backend, &of_left, &of_right, &labels, &mut self.flop)?;
-            }
+            let expert = match right.expert {
+                Expert::None => 0,
+                Expert::Routed(expert) => 2 * u64::from(expert) + 1,
+                Expert::Shared(expert) => 2 * u64::from(expert) + 2,
+            };
+            let labels = [self.seed, u64::from(right.layer), expert];
+            let labels = self.asks_order.then_some(&labels[..]);
+            let held = held_against(self.backend, &of_left, &of_right, labels, &mut self.flop)?;
+            best = Some((left, held.0));
+            order = held.1;
         }
         if !best.as_ref().is_some_and(|(_, agreement)| agrees(agreement)) {
             self.ln_tried += (self.blocks_l.len() as f64).ln();
@@ -137,7 +137,7 @@ impl<'a> BlockSearch<'a> {
                 .filter(|left| best.is_none_or(|(numbered, _)| *left != numbered))
                 && let Some(of_left) = self.of_left(left)?
             {
-                let agreement = agreement_of(self.backend, &of_left, &of_right, &mut self.flop)?;
+                let (agreement, _) = held_against(self.backend, &of_left, &of_right, None, &mut self.flop)?;
                 if best.is_none_or(|(_, held)| agreement.share() > held.share()) {
                     best = Some((left, agreement));
                 }
