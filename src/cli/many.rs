@@ -43,7 +43,7 @@ impl Many<'_> {
         screen: &Screen,
         done: &(dyn Fn(usize, Outcome<Comparison>) -> Outcome<()> + Sync),
     ) -> Result<(), Box<Failure>> {
-        self.each(pairs, screen, &|at, models| {
+        self.each(pairs, "pairs", screen, &|at, models| {
             let compared = models.and_then(|(left, right)| {
                 panics::caught(|| on_either(&left, &right, &self.options, self.chosen, &|_| {}))
             });
@@ -51,19 +51,20 @@ impl Many<'_> {
         })
     }
 
-    /// Hands the opened models of every pair to `work`, from several threads, in any order.
+    /// Hands the opened models of every pair to `work`, from several threads, in any order. `counted`: what the progress bar counts.
     ///
     /// # Errors
     /// The first error of `work`; pairs that were not begun are left out then.
     pub(super) fn each(
         &self,
         pairs: &[(&str, &str)],
+        counted: &'static str,
         screen: &Screen,
         work: &(dyn Fn(usize, Outcome<Opened>) -> Outcome<()> + Sync),
     ) -> Result<(), Box<Failure>> {
         let references = pairs.iter().flat_map(|(left, right)| [*left, *right]);
         let models = Models::new(references, self.folder, self.limits);
-        let count = Count::new(screen, "pairs", pairs.len());
+        let count = Count::new(screen, counted, pairs.len());
         let (next, is_broken) = (AtomicUsize::new(0), AtomicBool::new(false));
         let first_error: Mutex<Option<Box<Failure>>> = Mutex::new(None);
         let run = || {

@@ -1,5 +1,6 @@
 //! `cognate matrix`: every pair of some models.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
@@ -11,9 +12,9 @@ use super::output::Sink;
 use super::screen::Screen;
 use super::{backend, exit, failure};
 use crate::checkpoint::{self, Limits};
-use crate::compare::{Effort, METHOD_VERSION, Options};
+use crate::compare::{self, Effort, METHOD_VERSION, Options, SpectralProfile};
 use crate::evidence::LikelihoodMap;
-use crate::matrix::{Cell, Matrix, tree};
+use crate::matrix::{Cell, Entry, Matrix, nearest, tree};
 use crate::report::wire::{self, EvaluationTool, Failure};
 use crate::report::{csv, escape, json, newick, terminal};
 
@@ -37,17 +38,22 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
         },
         n_jobs: args.jobs,
     };
-    let places: Vec<(usize, usize)> = Matrix::pairs(models.len()).collect();
+    let n_nearest = args.nearest.map(usize::from);
+    let mut places: Vec<(usize, usize)> = Matrix::pairs(models.len()).collect();
+    if let Some(n_nearest) = n_nearest {
+        let chosen = nearest(&profiles(&many, &models, args.seed, screen)?, n_nearest);
+        places.retain(|pair| chosen.contains(pair));
+    }
     let pairs: Vec<(&str, &str)> =
         places.iter().map(|(a, b)| (models[*a].as_str(), models[*b].as_str())).collect();
-    let found: Mutex<Vec<(Option<Cell>, u8)>> = Mutex::new(vec![(None, exit::OK); pairs.len()]);
+    let found: Mutex<Vec<(Entry, u8)>> = Mutex::new(vec![(Entry::Failed, exit::OK); pairs.len()]);
     let complaints = Complaints::new(screen);
     many.compare(&pairs, screen, &|at, compared| {
         let cell = match compared {
             Ok(comparison) => {
                 let skipped = comparison.not_tested.iter().any(|t| t.why == crate::compare::Why::Skipped);
                 let code = if skipped && !args.allow_partial { exit::PARTIAL } else { exit::OK };
-                (Cell::of(&comparison), code)
+                (Cell::of(&comparison).map_or(Entry::Failed, Entry::Compared), code)
             }
             Err(failure) => {
                 let (left, right) = (escape::name(pairs[at].0), escape::name(pairs[at].1));
@@ -55,7 +61,7 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
                 // a line a pair: what is wrong with a model, and where, is said in full by `inspect`
                 let code = failure.code.clone();
                 complaints.add(&Failure { code, message, ..Failure::default() });
-                (None, failure.exit_code)
+                (Entry::Failed, failure.exit_code)
             }
         };
         if let Ok(mut found) = found.lock() {
@@ -64,13 +70,35 @@ pub(super) fn run(args: &Args, screen: &Screen) -> Result<u8, Box<Failure>> {
         Ok(())
     })?;
     complaints.finish();
-    let (cells, codes): (Vec<Option<Cell>>, Vec<u8>) =
-        found.into_inner().unwrap_or_default().into_iter().unzip();
+    let (found, codes): (Vec<Entry>, Vec<u8>) = found.into_inner().unwrap_or_default().into_iter().unzip();
     let exit_code = exit::first_of(codes);
-    let matrix = Matrix { models, cells };
+    let found: BTreeMap<(usize, usize), Entry> = places.into_iter().zip(found).collect();
+    let entry = |pair| found.get(&pair).copied().unwrap_or(Entry::LeftOut);
+    let entries = Matrix::pairs(models.len()).map(entry).collect();
+    let matrix = Matrix { models, entries, n_nearest };
     sink.write(&text(args, &matrix, started.elapsed().as_secs_f64(), exit_code, screen))?;
     sink.finish()?;
     Ok(exit_code)
+}
+
+/// Spectral profiles; None of a model that cannot be read, which the comparisons will say.
+fn profiles(
+    many: &Many<'_>,
+    models: &[String],
+    seed: u64,
+    screen: &Screen,
+) -> Result<Vec<Option<SpectralProfile>>, Box<Failure>> {
+    let found = Mutex::new(vec![None; models.len()]);
+    let with_itself: Vec<(&str, &str)> =
+        models.iter().map(|model| (model.as_str(), model.as_str())).collect();
+    many.each(&with_itself, "models", screen, &|at, opened| {
+        let of_model = opened.ok().and_then(|(model, _)| compare::profile(&model, seed).ok());
+        if let Ok(mut found) = found.lock() {
+            found[at] = of_model;
+        }
+        Ok(())
+    })?;
+    Ok(found.into_inner().unwrap_or_default())
 }
 
 fn text(args: &Args, matrix: &Matrix, seconds: f64, exit_code: u8, screen: &Screen) -> String {

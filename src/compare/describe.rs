@@ -9,7 +9,7 @@ use super::stages::{Change, PlainStage, UnitStage};
 use super::*;
 use crate::align::{Alignment, is_token_table};
 use crate::canonical::{Group, LeftOut};
-use crate::evidence::{ALPHA, ChainEvidence, HeadEvidence, Likelihood, LikelihoodMap, agrees};
+use crate::evidence::{ALPHA, ChainEvidence, FamilyResult, HeadEvidence, Likelihood, LikelihoodMap, agrees};
 use crate::measure::common_slope::least_spread;
 use crate::measure::delta::Form;
 use crate::measure::plain;
@@ -132,7 +132,10 @@ fn support() -> Support {
 /// What the statistics measured.
 fn measures(found: &Findings<'_>) -> Measures {
     let facts = found.facts;
-    let traces = facts.families.iter();
+    let trace = |kind: String, family: &FamilyResult| (kind, family.trace.ln_p / std::f64::consts::LN_10);
+    let in_place = facts.families.iter().map(|family| trace(family.kind.name().to_owned(), family));
+    let by_answers =
+        facts.orders.iter().map(|family| trace(format!("{}, by answers", family.kind.name()), family));
     let layers = |rows: &[(u32, u32, Agreement)], statistic: &str| -> Vec<Found> {
         let n_layers = found.pair.canonical.1.parts.iter().filter_map(|part| part.role?.layer).max();
         let of = |&(_, right, agreement): &(u32, u32, Agreement)| Found {
@@ -151,9 +154,7 @@ fn measures(found: &Findings<'_>) -> Measures {
     layers_found.extend(layers(facts.probes, "probes"));
     layers_found.extend(layers(facts.heads.map_or(&[], |heads| &heads.layers), "heads"));
     Measures {
-        traces: traces
-            .map(|family| (family.kind.name().to_owned(), family.trace.ln_p / std::f64::consts::LN_10))
-            .collect(),
+        traces: in_place.chain(by_answers).collect(),
         found: layers_found,
         token_span: facts.token_span,
     }

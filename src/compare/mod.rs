@@ -9,6 +9,7 @@ mod relations;
 mod relatives;
 mod stages;
 
+pub use crate::measure::spectral_profile::{SpectralProfile, profile_distances};
 pub use comparison::*;
 pub use relatives::{LeftIs, Relatives};
 
@@ -21,14 +22,14 @@ use crate::evidence::HeadEvidence;
 use crate::kernels::Backend;
 use crate::measure::agreement::Agreement;
 use crate::measure::family_test::Model;
-use crate::measure::{identify, identify_by_answers, layers};
+use crate::measure::{identify, identify_by_answers, layers, spectral_profile};
 use crate::roles::{self, Component, Part, RoleMap};
 use crate::stream::ReadMeter;
 use crate::verdict::weights::{EQUAL_MATRICES, Requantised};
 use crate::{evidence, verdict};
 
 /// Version of the statistics and of the decision rule; printed in every report.
-pub const METHOD_VERSION: &str = "5";
+pub const METHOD_VERSION: &str = "6";
 
 /// ln p that equal or rounded numbers count as: 1e-300. Independent numbers round to each other once in 2⁸ and more.
 const LN_P_OF_COPY: f64 = -690.0;
@@ -195,6 +196,17 @@ impl Pair<'_> {
             crate::stream::RowPairing::Listed { left, .. } => left.len() as u64 * view.n_cols,
         }
     }
+}
+
+/// The spectral profile of a checkpoint, by which near neighbours among many are looked up; no evidence.
+///
+/// # Errors
+/// A read failed.
+pub fn profile(checkpoint: &Checkpoint, seed: u64) -> Result<SpectralProfile, Error> {
+    let roles = roles::assign(checkpoint);
+    let canonical = canonical::canonicalise(checkpoint, &roles);
+    let model = Model { canonical: &canonical, graph: &roles.graph };
+    Ok(spectral_profile::spectral_profile(model, seed, &ReadMeter::default())?)
 }
 
 /// Compares two opened checkpoints.

@@ -1,7 +1,9 @@
 //! Many models, every pair: what `cognate matrix` holds. Pure.
 
+mod nearest;
 mod tree;
 
+pub use nearest::nearest;
 pub use tree::{Tree, tree};
 
 use crate::compare::{ArchitectureVerdict, Comparison, WeightsVerdict};
@@ -29,31 +31,59 @@ impl Cell {
     }
 }
 
+/// A pair of the matrix.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Entry {
+    /// What was found.
+    Compared(Cell),
+    /// The comparison failed.
+    Failed,
+    /// Neither model is among those whose spectral profiles are nearest to the other's: not compared.
+    LeftOut,
+}
+
 /// All pairs of some models, each once.
 #[derive(Clone, Debug)]
 pub struct Matrix {
     /// References, as written.
     pub models: Vec<String>,
-    /// Pairs (0, 1), (0, 2), …, (n − 2, n − 1); None where the comparison failed.
-    pub cells: Vec<Option<Cell>>,
+    /// Pairs (0, 1), (0, 2), …, (n − 2, n − 1).
+    pub entries: Vec<Entry>,
+    /// Nearest models that each was compared with; None if with all.
+    pub n_nearest: Option<usize>,
 }
 
 impl Matrix {
-    /// The pairs of n models in the order of [`Matrix::cells`].
+    /// The pairs of n models in the order of [`Matrix::entries`].
     pub fn pairs(n_models: usize) -> impl Iterator<Item = (usize, usize)> {
         (0..n_models).flat_map(move |left| (left + 1..n_models).map(move |right| (left, right)))
     }
 
-    /// The cell of two models in either order; None on the diagonal and where the comparison failed.
+    /// The entry of two models in either order; None on the diagonal.
     #[must_use]
-    pub fn cell(&self, a: usize, b: usize) -> Option<Cell> {
+    pub fn entry(&self, a: usize, b: usize) -> Option<Entry> {
         let (left, right) = (a.min(b), a.max(b));
         if left == right {
             return None;
         }
-        // rows before `left` hold n−1, n−2, … cells
+        // rows before `left` hold n−1, n−2, … entries
         let n = self.models.len();
-        self.cells.get(left * (2 * n - left - 1) / 2 + right - left - 1).copied().flatten()
+        self.entries.get(left * (2 * n - left - 1) / 2 + right - left - 1).copied()
+    }
+
+    /// What was found of two models; None on the diagonal and where nothing was.
+    #[must_use]
+    pub fn cell(&self, a: usize, b: usize) -> Option<Cell> {
+        match self.entry(a, b) {
+            Some(Entry::Compared(cell)) => Some(cell),
+            _ => None,
+        }
+    }
+
+    /// Entries of this kind.
+    #[must_use]
+    pub fn count(&self, entry: Entry) -> usize {
+        self.entries.iter().filter(|found| **found == entry).count()
     }
 
     /// 1 − likelihood; 1 where nothing could be said.
@@ -71,7 +101,7 @@ mod tests {
     fn every_pair_has_its_own_cell_in_either_order() {
         let n = 5;
         let cell = |likelihood| {
-            Some(Cell {
+            Entry::Compared(Cell {
                 verdict: WeightsVerdict::NoEvidence,
                 architecture: ArchitectureVerdict::Same,
                 likelihood: Some(likelihood),
@@ -79,7 +109,8 @@ mod tests {
         };
         let matrix = Matrix {
             models: (0..n).map(|k| k.to_string()).collect(),
-            cells: Matrix::pairs(n).map(|(a, b)| cell((10 * a + b) as f64 / 100.0)).collect(),
+            entries: Matrix::pairs(n).map(|(a, b)| cell((10 * a + b) as f64 / 100.0)).collect(),
+            n_nearest: None,
         };
         for (a, b) in Matrix::pairs(n) {
             let wanted = 1.0 - (10 * a + b) as f64 / 100.0;

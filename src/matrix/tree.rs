@@ -51,7 +51,7 @@ pub fn tree(matrix: &Matrix) -> Option<Tree> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Cell;
+    use super::super::{Cell, Entry};
     use super::*;
     use crate::compare::{ArchitectureVerdict, WeightsVerdict};
 
@@ -59,18 +59,23 @@ mod tests {
     fn near_models_join_first_and_groups_at_their_mean_distance() {
         // distances: 0–1 .2, 2–3 .4, between the two groups .5 .7 .9 .7
         let likelihoods = [0.8, 0.5, 0.3, 0.1, 0.3, 0.6];
-        let cells = likelihoods.map(|likelihood| {
-            Some(Cell {
+        let entries = likelihoods.map(|likelihood| {
+            Entry::Compared(Cell {
                 verdict: WeightsVerdict::Derived,
                 architecture: ArchitectureVerdict::Same,
                 likelihood: Some(likelihood),
             })
         });
-        let matrix = Matrix { models: vec![String::new(); 4], cells: cells.to_vec() };
+        let of = |n_models: usize, entries: &[Entry]| Matrix {
+            models: vec![String::new(); n_models],
+            entries: entries.to_vec(),
+            n_nearest: None,
+        };
+        let matrix = of(4, &entries);
         let Some(Tree::Join { left, right, height }) = tree(&matrix) else { panic!("four models") };
         assert!((height - 0.7).abs() < 1e-12 && (left.height() - 0.2).abs() < 1e-12);
         assert!((right.height() - 0.4).abs() < 1e-12);
-        assert_eq!(tree(&Matrix { models: vec![String::new()], cells: vec![] }), Some(Tree::Leaf(0)));
-        assert_eq!(tree(&Matrix { models: vec![], cells: vec![] }), None);
+        assert_eq!(tree(&of(1, &[])), Some(Tree::Leaf(0)));
+        assert_eq!(tree(&of(0, &[])), None);
     }
 }

@@ -19,6 +19,7 @@ pub mod merge;
 pub mod plain;
 pub mod probes;
 pub mod several;
+pub mod spectral_profile;
 mod spectrum;
 pub mod token_basis;
 pub mod token_span;

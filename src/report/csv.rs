@@ -2,7 +2,7 @@
 
 use super::escape;
 use super::words;
-use crate::matrix::Matrix;
+use crate::matrix::{Entry, Matrix};
 
 /// A row per pair: left, right, architecture, weights, likelihood.
 #[must_use]
@@ -16,7 +16,11 @@ pub fn matrix(matrix: &Matrix) -> String {
             name(&matrix.models[left]),
             name(&matrix.models[right]),
             cell.map_or("", |cell| words::architecture_word(cell.architecture)),
-            cell.map_or("error", |cell| words::weights_word(cell.verdict)),
+            match matrix.entry(left, right) {
+                Some(Entry::Compared(cell)) => words::weights_word(cell.verdict),
+                Some(Entry::LeftOut) => "not-compared",
+                _ => "error",
+            },
         ));
     }
     text
@@ -36,7 +40,7 @@ mod tests {
     #[test]
     fn no_name_becomes_a_formula_or_ends_its_field() {
         let models = ["=HYPERLINK(\"x\")", "a,b\n"].map(str::to_owned).to_vec();
-        let text = matrix(&Matrix { models, cells: vec![None] });
+        let text = matrix(&Matrix { models, entries: vec![Entry::Failed], n_nearest: None });
         assert_eq!(text.lines().nth(1), Some("\"'=HYPERLINK(\"\"x\"\")\",\"a,b\\u{a}\",,error,"),);
     }
 }

@@ -35,6 +35,7 @@ fn push(text: &mut String, matrix: &Matrix, tree: &Tree, parent_height: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::Entry;
 
     #[test]
     fn names_are_quoted_and_branches_add_up_to_the_heights() {
@@ -42,7 +43,7 @@ mod tests {
         let inner = Tree::Join { left: leaf(0), right: leaf(1), height: 0.25 };
         let outer = Tree::Join { left: Box::new(inner), right: leaf(2), height: 0.75 };
         let models = ["a", "it's (b)", "c\u{1b}[31m"].map(str::to_owned).to_vec();
-        let matrix = Matrix { models, cells: vec![None; 3] };
+        let matrix = Matrix { models, entries: vec![Entry::Failed; 3], n_nearest: None };
         let text = super::tree(&matrix, Some(&outer));
         assert_eq!(text, "(('a':0.2500,'it''s (b)':0.2500):0.5000,'c\\u{1b}[31m':0.7500):0.0000;\n");
     }

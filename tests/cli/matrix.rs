@@ -49,6 +49,32 @@ fn a_broken_model_costs_its_own_pairs_alone() {
 }
 
 #[test]
+fn the_nearest_are_compared_and_the_others_are_said_not_to_be() {
+    let folder = folder();
+    let path = folder.path();
+    let near = |models: &[&str], form: &str| {
+        let output = cognate(path, &[&["matrix"], models, &["--nearest", "1", "--format", form]].concat());
+        (code(&output), stdout(&output))
+    };
+    let (exit_code, csv) = near(&["a", "b", "copy"], "csv");
+    assert_eq!(exit_code, 0);
+    assert!(csv.contains("\"a\",\"copy\",same,identical,"), "{csv}");
+    assert_eq!(csv.matches(",not-compared,").count(), 1, "{csv}");
+    let json = near(&["a", "b", "copy"], "json").1;
+    assert_eq!(schemas::check("matrix", &json), Ok(()));
+    let document: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(document["nearest"], 1);
+    let left_out =
+        document["pairs"].as_array().expect("pairs").iter().filter(|pair| pair["compared"] == false);
+    assert_eq!(left_out.count(), 1);
+    assert!(near(&["a", "b", "copy"], "table").1.contains("1 pair was not compared"));
+    // what has no profile is compared with all, so that its error is heard
+    let (exit_code, csv) = near(&["a", "copy", "missing"], "csv");
+    assert_eq!((exit_code, csv.matches(",error,").count()), (3, 2), "{csv}");
+    assert_eq!(code(&cognate(path, &["matrix", "a", "b", "--nearest", "0"])), 2);
+}
+
+#[test]
 fn loose_files_of_a_folder_are_models_unless_the_folder_is_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path();

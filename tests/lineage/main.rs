@@ -307,6 +307,25 @@ fn experts_copied_from_a_dense_model_are_found_under_a_disguise() {
     }
 }
 
+#[test]
+fn a_disguise_leaves_the_spectral_profile_near() {
+    let names = ["base", "disguised", "finetune", "independent-yinames"];
+    let profiles: Vec<_> = names
+        .iter()
+        .map(|name| {
+            let path = zoo(name);
+            let model = checkpoint::open(path.to_str().expect("UTF-8"), &Limits::default()).expect("opens");
+            cognate::compare::profile(&model, 0).expect("read")
+        })
+        .collect();
+    let found: Vec<f64> = cognate::compare::profile_distances(&profiles)
+        .into_iter()
+        .map(|distance| distance.expect("one design"))
+        .collect();
+    let (disguised, fine_tuned, stranger) = (found[0], found[1], found[2]);
+    assert!(2.0 * disguised < stranger && 2.0 * fine_tuned < stranger, "{found:?}");
+}
+
 /// A mixture of three copies of every MLP, in Mixtral's names.
 fn up_cycled(dense: &Model) -> Model {
     let as_mixtral = |name: &str| {

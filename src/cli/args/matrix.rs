@@ -12,6 +12,7 @@ Examples:
   cognate matrix base tuned other
   cognate matrix zoo                             every subfolder or file of weights is a model
   cognate matrix zoo --format csv -o pairs.csv
+  cognate matrix zoo --nearest 8                 each model with its eight nearest neighbours alone
   cognate matrix zoo --format newick             average linkage on 1 - likelihood";
 
 /// `cognate matrix`.
@@ -29,6 +30,9 @@ pub(in crate::cli) struct Matrix {
     /// Pairs compared at a time on the CPU [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(in crate::cli) jobs: Option<u16>,
+    /// Compare each model only with the N whose spectral profiles are nearest (an index, no evidence)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(in crate::cli) nearest: Option<u16>,
     /// How deep to look
     #[arg(long, default_value = "standard", env = "COGNATE_EFFORT", hide_env_values = true)]
     pub(in crate::cli) effort: EffortWord,

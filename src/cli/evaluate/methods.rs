@@ -25,7 +25,7 @@ pub(super) fn lines(
         compared.iter().map(|row| (row.pair.left.as_str(), row.pair.right.as_str())).collect();
     let none = Scored { score: None, seconds: 0.0 };
     let found: Mutex<Vec<[Scored; RIVALS.len()]>> = Mutex::new(vec![[none; RIVALS.len()]; pairs.len()]);
-    many(args, chosen).each(&pairs, screen, &|at, opened| {
+    many(args, chosen).each(&pairs, "pairs", screen, &|at, opened| {
         let (left, right) = opened?;
         let (left, right) = (Model::new(&left), Model::new(&right));
         let meter = ReadMeter::default();

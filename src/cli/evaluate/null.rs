@@ -27,7 +27,7 @@ pub(super) fn rates(
     let drawn: Vec<(&str, &str)> = models.iter().cycle().take(n).map(|model| (*model, *model)).collect();
     let many = many(args, chosen);
     let rows: Mutex<Vec<Row>> = Mutex::new(Vec::new());
-    many.each(&drawn, screen, &|at, opened| {
+    many.each(&drawn, "pairs", screen, &|at, opened| {
         let compared = opened.and_then(|(model, _)| {
             let other =
                 shuffled(&model, &[args.seed, at as u64]).map_err(|error| failure::of_source(&error))?;

@@ -1,7 +1,7 @@
 //! All pairs on a screen: a grid of likelihoods for few models, who goes with whom for many.
 
 use super::page::{Ink, Page, Style};
-use crate::matrix::Matrix;
+use crate::matrix::{Entry, Matrix};
 use crate::report::quantity::seconds;
 use crate::report::words;
 use crate::wording::counted;
@@ -14,12 +14,24 @@ const MOST_IN_A_GRID: usize = 12;
 pub fn matrix(matrix: &Matrix, took_seconds: f64, style: Style) -> String {
     let mut page = Page::new(style);
     let n = matrix.models.len();
-    let n_failed = matrix.cells.iter().filter(|cell| cell.is_none()).count();
-    let n_pairs = counted(matrix.cells.len(), "pair", "pairs");
-    let text = format!("{n} models, {n_pairs} in {}", seconds(took_seconds));
+    let (n_failed, n_left_out) = (matrix.count(Entry::Failed), matrix.count(Entry::LeftOut));
+    let n_pairs = counted(matrix.entries.len(), "pair", "pairs");
+    let n_compared = match n_left_out {
+        0 => n_pairs,
+        n => format!("{} of {n_pairs}", matrix.entries.len() - n),
+    };
+    let text = format!("{n} models, {n_compared} in {}", seconds(took_seconds));
     page.heading("MATRIX", &text, Ink::Bold, "");
     if n_failed > 0 {
         page.row("", &format!("{} could not be compared", counted(n_failed, "pair", "pairs")));
+    }
+    if let Some(n_nearest) = matrix.n_nearest.filter(|_| n_left_out > 0) {
+        let says = format!(
+            "{} not compared: neither model is among the other's {n_nearest} nearest by spectral profile, which is no evidence; relatives can \
+             be among them",
+            counted(n_left_out, "pair was", "pairs were")
+        );
+        page.row("", &says);
     }
     page.blank();
     if n <= MOST_IN_A_GRID || style.verbose {
@@ -36,10 +48,13 @@ fn grid(page: &mut Page, matrix: &Matrix) {
     page.line(&format!("  likelihood{head}"));
     for a in 0..n {
         let cells: String = (0..n)
-            .map(|b| match matrix.cell(a, b) {
-                _ if a == b => "     .".to_owned(),
-                Some(cell) => cell.likelihood.map_or("     -".to_owned(), |l| format!("{l:>6.2}")),
-                None => "     !".to_owned(),
+            .map(|b| match matrix.entry(a, b) {
+                None => "     .".to_owned(),
+                Some(Entry::Compared(cell)) => {
+                    cell.likelihood.map_or("     -".to_owned(), |likelihood| format!("{likelihood:>6.2}"))
+                }
+                Some(Entry::LeftOut) => "     ~".to_owned(),
+                Some(Entry::Failed) => "     !".to_owned(),
             })
             .collect();
         page.line(&format!("  {:>10}{cells}", a + 1));
@@ -49,7 +64,7 @@ fn grid(page: &mut Page, matrix: &Matrix) {
         let name = page.name(model);
         page.line(&format!("  {:>10}  {name}", k + 1));
     }
-    page.line("  . itself, - nothing to test, ! failed");
+    page.line("  . itself, - nothing to test, ! failed, ~ not compared");
     page.blank();
 }
 

@@ -16,6 +16,7 @@ pub struct Matrix<'a> {
     models: &'a [String],
     likelihood: Vec<Vec<Rounded<4>>>,
     pairs: Vec<Pair>,
+    nearest: Option<usize>,
     newick: &'a str,
     seconds: Rounded<3>,
     tool: EvaluationTool<'a>,
@@ -26,6 +27,7 @@ pub struct Matrix<'a> {
 struct Pair {
     left: usize,
     right: usize,
+    compared: bool,
     architecture: Option<&'static str>,
     weights: Option<&'static str>,
     likelihood: Rounded<4>,
@@ -53,12 +55,14 @@ impl<'a> Matrix<'a> {
                     Pair {
                         left,
                         right,
+                        compared: matrix.entry(left, right) != Some(core::Entry::LeftOut),
                         architecture: cell.map(|cell| words::architecture_word(cell.architecture)),
                         weights: cell.map(|cell| words::weights_word(cell.verdict)),
                         likelihood: likelihood(left, right),
                     }
                 })
                 .collect(),
+            nearest: matrix.n_nearest,
             newick: newick.trim_end(),
             seconds: seconds.into(),
             tool,
