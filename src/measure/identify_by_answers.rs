@@ -1,7 +1,8 @@
 //! Nameless tensors of a model whose units or residual basis were disguised: values in place match nothing, answers to tokens do.
 //!
-//! The token table is the matrix whose tokens lie to each other as in the named table (a rotation keeps angles). Then a sample
-//! of every named MLP matrix looks for its units in every nameless matrix of its shape. Only what is found gets a role.
+//! The token table is the matrix whose tokens lie to each other as in the named table (a rotation keeps angles). Then a sample of the units
+//! of every named matrix of MLPs and attention (channels of heads) looks for its like in every nameless matrix of its shape. Only what is
+//! found gets a role. How many units are found does not depend on their order, so an order that is tested afterwards is still exact.
 
 use super::blocks::{Sketches, blocks, proposed};
 use super::family_test::Model;
@@ -16,6 +17,13 @@ use crate::tensor::Matrix;
 
 /// Share of a sample that must be found for a role: independent models reach .5 % of the units, shared training 82 %.
 const NAMING_SHARE: f64 = 0.25;
+/// The same of queries, keys, values and outputs: in few dimensions channels of different layers are alike to .39 (128 dimensions, a
+/// 1 M model and its disguised copy), those of one layer all are.
+const NAMING_SHARE_OF_HEADS: f64 = 0.6;
+
+/// Correlation of token cosines from which on a table is taken for a head. It tells what a matrix does, not whose it is: heads of independent models
+/// of one text reach .97 (development zoo).
+const LEAST_LIKENESS: f64 = 0.5;
 
 /// Roles for parts of `nameless`, by index; empty where nothing is found. Nothing is changed.
 ///
@@ -39,15 +47,13 @@ pub fn find_roles(
     let is_table =
         |part: &&CanonicalPart| part.role.is_some_and(|role| role.part == Part::Embed && !role.is_bias);
     let Some(embed) = named.parts.iter().find(is_table) else { return Ok(Vec::new()) };
-    let Some(asking) = token_table(backend, embed, &roleless, tokens, seed, meter)? else {
-        return Ok(Vec::new());
-    };
-    let TokenTable { part: embed_idx, rows } = asking;
+    let asking = token_table(backend, embed, (&roleless, None), tokens, seed, meter)?;
+    let Some(TokenTable { part: embed_idx, rows, .. }) = asking else { return Ok(Vec::new()) };
     let asked_named = Asked::new(Model { canonical: named, graph }, embed, &rows.0, meter)?;
     let table = &roleless.parts[embed_idx];
     let asked_nameless = Asked::new(Model { canonical: &roleless, graph }, table, &rows.1, meter)?;
 
-    // (role, matrix with its axis) of every matrix of the named MLPs
+    // (role, matrix with its axis) of every matrix of the named blocks: channels of heads are found as units of MLPs are
     let mut known: Vec<(Role, UnitMatrix<'_>)> = Vec::new();
     for block in blocks(named).into_iter().filter(|block| block.expert == Expert::None) {
         let rows = block.gate.into_iter().chain([block.up]).map(|idx| (idx, Axis::Rows));
@@ -55,6 +61,15 @@ pub fn find_roles(
             let part = &named.parts[idx];
             known.extend(part.role.filter(|_| reads(part, axis, embed)).map(|role| (role, (part, axis))));
         }
+    }
+    for part in &named.parts {
+        let Some(role) = part.role.filter(|role| !role.is_bias && role.layer.is_some()) else { continue };
+        let axis = match role.part {
+            Part::Q | Part::K | Part::V => Axis::Rows,
+            Part::O => Axis::Columns,
+            _ => continue,
+        };
+        known.extend(reads(part, axis, embed).then_some((role, (part, axis))));
     }
     let groups: Vec<Views<'_>> = known.iter().map(|(_, matrix)| Views::Halves(*matrix)).collect();
     let sketches = Sketches::new(backend, &asked_named, &groups, seed, meter, flop)?;
@@ -73,13 +88,17 @@ pub fn find_roles(
                 .zip(&known)
                 .filter(|(_, known)| !fits(known))
                 .for_each(|(share, _)| *share = 0.0);
-            if let Some(best) = proposed(&shares, NAMING_SHARE) {
+            let is_enough = |best: &usize| {
+                let of_attention = matches!(known[*best].0.part, Part::Q | Part::K | Part::V | Part::O);
+                !of_attention || shares[*best] >= NAMING_SHARE_OF_HEADS
+            };
+            if let Some(best) = proposed(&shares, NAMING_SHARE).filter(is_enough) {
                 found.push((idx, known[best].0));
                 break;
             }
         }
     }
-    // two matrices that continue one are not told apart, and one matrix alone of an MLP says too little
+    // two matrices that continue one are not told apart, and one matrix alone of a layer says too little
     let n_of = |role: &Role| found.iter().filter(|(_, other)| other == role).count();
     let single: Vec<(usize, Role)> = found.iter().filter(|(_, role)| n_of(role) == 1).copied().collect();
     let n_of_layer = |role: &Role| single.iter().filter(|(_, other)| other.layer == role.layer).count();
@@ -87,6 +106,14 @@ pub fn find_roles(
         single.iter().filter(|(_, role)| n_of_layer(role) >= 2).copied().collect();
     if !sure.is_empty() {
         sure.extend(embed.role.map(|role| (embed_idx, role)));
+        // what tells the next token is a table of tokens too
+        let is_head =
+            |part: &&CanonicalPart| part.role.is_some_and(|role| role.part == Part::Head && !role.is_bias);
+        if let Some(head) = named.parts.iter().find(is_head) {
+            let table = token_table(backend, head, (&roleless, Some(embed_idx)), tokens, seed, meter)?;
+            let table = table.filter(|table| table.likeness >= LEAST_LIKENESS);
+            sure.extend(table.and_then(|table| Some((table.part, head.role?))));
+        }
     }
     Ok(sure)
 }
@@ -100,14 +127,16 @@ fn reads(part: &CanonicalPart, axis: Axis, embed: &CanonicalPart) -> bool {
 /// A nameless token table and the rows of shared tokens in the named one and in it.
 struct TokenTable {
     part: usize,
+    /// Correlation of the cosines of tokens with each other.
+    likeness: f64,
     rows: (Vec<u64>, Vec<u64>),
 }
 
-/// Of the nameless matrices tall enough for the tokens the one whose tokens lie to each other most as in the named table.
+/// Of the nameless matrices tall enough for the tokens, but for one, the one whose tokens lie to each other most as in the named table.
 fn token_table(
     backend: &Backend,
     embed: &CanonicalPart,
-    nameless: &CanonicalModel,
+    (nameless, but_for): (&CanonicalModel, Option<usize>),
     tokens: Option<&TokenMatch>,
     seed: u64,
     meter: &ReadMeter,
@@ -115,8 +144,8 @@ fn token_table(
     let n_tokens =
         tokens.and_then(|tokens| tokens.right.iter().max()).map_or(embed.stored.view.n_rows, |last| last + 1);
     let graph = Graph::default();
-    let mut best: Option<(f64, TokenTable)> = None;
-    for (part, table) in nameless.parts.iter().enumerate() {
+    let mut best: Option<TokenTable> = None;
+    for (part, table) in nameless.parts.iter().enumerate().filter(|(part, _)| Some(*part) != but_for) {
         let view = &table.stored.view;
         // a table has about as many rows as there are tokens, padding apart
         if view.n_rows < n_tokens || view.n_rows > n_tokens + n_tokens / 4 || view.n_cols < 2 {
@@ -127,11 +156,11 @@ fn token_table(
         let named = Asked::new(model, embed, &rows.0, meter)?.token_cosines(backend)?;
         let found = Asked::new(model, table, &rows.1, meter)?.token_cosines(backend)?;
         let likeness = correlation(&named, &found);
-        if best.as_ref().is_none_or(|(held, _)| likeness > *held) {
-            best = Some((likeness, TokenTable { part, rows }));
+        if best.as_ref().is_none_or(|held| likeness > held.likeness) {
+            best = Some(TokenTable { part, likeness, rows });
         }
     }
-    Ok(best.map(|(_, table)| table))
+    Ok(best)
 }
 
 /// Pearson correlation of the elements off the diagonal.

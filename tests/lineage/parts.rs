@@ -93,6 +93,24 @@ fn heads_in_another_order_or_basis_are_found_and_named() {
     }
 }
 
+#[test]
+fn every_part_of_a_model_is_found_under_invented_names_and_all_disguises_at_once() {
+    let folder = Folder::new();
+    let path = folder.transformed(&["together-int8-renamed"]);
+    let found = compared(&zoo("base"), &path);
+    assert_eq!(verdict(&found), WeightsVerdict::Derived, "{:?}", found.weights.reasons);
+    for kind in ["units-permuted", "units-rescaled", "heads-permuted", "residual-rotated"] {
+        assert!(relations(&found).contains(&kind), "{kind}: {:?}", found.weights.relations);
+    }
+    // int8 with a scale per 32 inputs keeps all but 1e-4 of the variance, and its cosines
+    for component in ["embeddings", "attention", "mlp"] {
+        let share = inherited(&found, component);
+        assert!(share > 0.99, "{component}: {:?}", found.weights.inherited_by_component);
+    }
+    let stranger = compared(&zoo("independent-yinames"), &path);
+    assert!(!is_accusation(verdict(&stranger)), "{:?}", stranger.weights.reasons);
+}
+
 /// What the trace test says in place, and by answers to tokens.
 fn log10_p(found: &Comparison) -> (f64, f64) {
     (found.weights.log10_p.expect("tested"), found.weights.log10_p_by_answers.expect("tested"))
