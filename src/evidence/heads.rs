@@ -83,6 +83,7 @@ pub fn weigh_heads(component: Component, maps: &[HeadMap], n_ways: usize) -> Hea
     let circuits = [0, 1].map(|circuit| Circuit {
         cosine: of_circuit(circuit, |circuit| circuit.cosine),
         channel_cosine: of_circuit(circuit, |circuit| circuit.channel_cosine),
+        scale_spread: of_circuit(circuit, |circuit| circuit.scale_spread),
     });
     let control_share = CONTROL_PER_LAYER * layers.len() as f64 / all.n_units.max(1) as f64;
     HeadEvidence {
@@ -114,7 +115,7 @@ mod tests {
     fn layer(n_found: u32, n_in_place: u32, channel_cosine: f64) -> HeadMap {
         let left_of = (0..8)
             .map(|head| (head < n_found).then_some(if head < n_in_place { head } else { (head + 1) % 8 }));
-        let circuit = Circuit { cosine: 0.9, channel_cosine };
+        let circuit = Circuit { cosine: 0.9, channel_cosine, scale_spread: 0.0 };
         HeadMap {
             layers: (0, 0),
             n_left: 8,

@@ -4,11 +4,11 @@
 //! (gate; fc1) is its partner by the second (|up|; |fc2|). For unrelated random units a quarter of a unit agrees per pair of
 //! layers (docs/methods.md#agreement); trained independent models agree on more (up to .64 % in 352 units where measured).
 
-use crate::canonical::CanonicalPart;
+use super::units::{Axis, UnitMatrix, load_units, n_units};
 use crate::kernels::{Backend, all_pairs};
 use crate::numerics::Rng;
 use crate::reductions::{AllPairs, Best, Keep, Ranking};
-use crate::stream::{Error, ReadMeter, read_rows};
+use crate::stream::{Error, ReadMeter};
 
 /// Agreement of one pair of layers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,8 +77,8 @@ pub fn agreement(first: &AllPairs, second: &AllPairs) -> Agreement {
     }
 }
 
-/// Rows of a block of the larger side: 4,096 × 8,192 bf16 are 64 MiB.
-const BLOCK_ROWS: u64 = 4096;
+/// Units of a block of the larger side: 4,096 × 8,192 bf16 are 64 MiB.
+const BLOCK_UNITS: u64 = 4096;
 
 /// Agreement of a seeded sample of the left units with all right units, both ways, and the operations it took.
 ///
@@ -89,19 +89,19 @@ const BLOCK_ROWS: u64 = 4096;
 /// A read or the device failed.
 pub fn sampled(
     backend: &Backend,
-    first: (&CanonicalPart, &CanonicalPart),
-    second: (&CanonicalPart, &CanonicalPart),
+    first: (UnitMatrix<'_>, UnitMatrix<'_>),
+    second: (UnitMatrix<'_>, UnitMatrix<'_>),
     n_sampled: usize,
     labels: &[u64],
     meter: &ReadMeter,
 ) -> Result<(Agreement, u64), Error> {
-    let n_left = usize::try_from(first.0.stored.view.n_rows).unwrap_or(0);
-    let n_right = usize::try_from(first.1.stored.view.n_rows).unwrap_or(0);
+    let n_left = usize::try_from(n_units(first.0)).unwrap_or(0);
+    let n_right = usize::try_from(n_units(first.1)).unwrap_or(0);
     let units: Vec<u64> =
         Rng::new(labels).sample(n_left, n_sampled).into_iter().map(|unit| unit as u64).collect();
     let mut flop = 0;
-    let mut best_in = |from: &CanonicalPart, units: &[u64], to: &CanonicalPart, ranking| {
-        flop += 2 * units.len() as u64 * to.stored.view.n_elements();
+    let mut best_in = |from: UnitMatrix<'_>, units: &[u64], to: UnitMatrix<'_>, ranking| {
+        flop += 2 * units.len() as u64 * to.0.stored.view.n_elements();
         best_of_all(backend, from, units, to, ranking, meter)
     };
     let by_first = best_in(first.0, &units, first.1, Ranking::Signed)?;
@@ -132,21 +132,26 @@ pub fn sampled(
     Ok((agreement, flop))
 }
 
-/// For each given row of `from` its best row among all of `to`, in blocks.
+/// For each given unit of `from` its best unit among all of `to`, in blocks.
 fn best_of_all(
     backend: &Backend,
-    from: &CanonicalPart,
+    from: UnitMatrix<'_>,
     units: &[u64],
-    to: &CanonicalPart,
+    to: UnitMatrix<'_>,
     ranking: Ranking,
     meter: &ReadMeter,
 ) -> Result<Vec<Option<u64>>, Error> {
-    let queries = read_rows(&from.stored, units, 0..from.stored.view.n_cols, meter)?;
+    let read = |(part, axis): UnitMatrix<'_>, units: &[u64]| {
+        let features: Vec<u64> =
+            if axis == Axis::Rows { Vec::new() } else { (0..part.stored.view.n_rows).collect() };
+        load_units(&part.stored, axis, units, &features, meter)
+    };
+    let queries = read(from, units)?;
     let mut best: Vec<(f32, Option<u64>)> = vec![(f32::NEG_INFINITY, None); units.len()];
-    let n_rows = to.stored.view.n_rows;
-    for first in (0..n_rows).step_by(BLOCK_ROWS as usize) {
-        let rows: Vec<u64> = (first..n_rows.min(first + BLOCK_ROWS)).collect();
-        let block = read_rows(&to.stored, &rows, 0..to.stored.view.n_cols, meter)?;
+    let n_units = n_units(to);
+    for first in (0..n_units).step_by(BLOCK_UNITS as usize) {
+        let units: Vec<u64> = (first..n_units.min(first + BLOCK_UNITS)).collect();
+        let block = read(to, &units)?;
         let pairs = all_pairs::all_pairs(backend, &queries, &block, ranking, Keep::Partners)?;
         for (held, found) in best.iter_mut().zip(&pairs.rows) {
             if let Some(index) = found.index.filter(|_| found.score > held.0) {

@@ -12,9 +12,10 @@ use rayon::prelude::*;
 
 use super::agreement::{n_found, n_in_place, partners};
 use super::answer_trace::answer_trace;
-use super::probes::{Asked, UnitMatrix, responses};
+use super::probes::{Asked, responses};
 use super::trace::{Exchange, Trace};
-use super::units::Axis;
+use super::unit_map::half_quartile_distance;
+use super::units::{Axis, UnitMatrix};
 use crate::canonical::{CanonicalModel, CanonicalPart};
 use crate::kernels::{Backend, all_pairs};
 use crate::numerics::median;
@@ -128,8 +129,10 @@ pub struct HeadMap {
 pub struct Circuit {
     /// Cosine of the circuits.
     pub cosine: f64,
-    /// Cosine of single channels at the same place inside their heads.
+    /// Cosine of single channels at the same place inside their heads, without its sign.
     pub channel_cosine: f64,
+    /// Spread of ln(length of a right channel / length of its left one): half the distance of the quartiles.
+    pub scale_spread: f64,
 }
 
 /// A circuit is the product of two matrices, so its cosine is about the square of theirs; where channels keep less than half of it, the
@@ -190,19 +193,23 @@ pub fn head_map(
     }
     let mut left_of = vec![None; right.n_heads];
     let mut cosines = [Vec::new(), Vec::new()];
-    let mut channel_cosines = [Vec::new(), Vec::new()];
+    let mut channels = [Vec::new(), Vec::new()];
     for (head, (a, b)) in partners(&found[0]).into_iter().zip(partners(&found[1])).enumerate() {
         let Some(partner) = a.filter(|_| a == b) else { continue };
         left_of[partner as usize] = u32::try_from(head).ok();
         let heads = (head, partner as usize);
         for circuit in 0..2 {
             cosines[circuit].push(f64::from(found[circuit].rows[head].score));
-            channel_cosines[circuit].extend(cosines_of_channels(&of_left, &of_right, heads, circuit));
+            channels[circuit].extend(pairs_of_channels(&of_left, &of_right, heads, circuit));
         }
     }
-    let circuits = [0, 1].map(|circuit| Circuit {
-        cosine: median(&cosines[circuit]).unwrap_or(0.0),
-        channel_cosine: median(&channel_cosines[circuit]).unwrap_or(0.0),
+    let circuits = [0, 1].map(|circuit| {
+        let (of_channels, ln_ratios): (Vec<f64>, Vec<f64>) = channels[circuit].iter().copied().unzip();
+        Circuit {
+            cosine: median(&cosines[circuit]).unwrap_or(0.0),
+            channel_cosine: median(&of_channels).unwrap_or(0.0),
+            scale_spread: half_quartile_distance(ln_ratios),
+        }
     });
     let order_of_values = match labels_of_order.filter(|_| left.n_groups == right.n_groups) {
         Some(labels) => {
@@ -254,14 +261,15 @@ fn circuits((first, n_heads): (&Matrix, usize), (second, n_groups): (&Matrix, us
     Matrix::from_f32(n_heads, n_tokens * n_tokens, values)
 }
 
-/// Cosines of the channels of two heads at equal places inside them, in both matrices of a circuit.
-fn cosines_of_channels(
+/// |cosine| of the channels of two heads at equal places inside them, and ln of the ratio of their lengths (right to left), in both
+/// matrices of a circuit.
+fn pairs_of_channels(
     left: &HeadAnswers,
     right: &HeadAnswers,
     (head_l, head_r): (usize, usize),
     circuit: usize,
-) -> Vec<f64> {
-    let mut cosines = Vec::new();
+) -> Vec<(f64, f64)> {
+    let mut pairs = Vec::new();
     // q and o lie by query head, k and v by group
     let by_head = if circuit == 0 { [0, 1] } else { [3, 2] };
     for (at, is_by_group) in by_head.into_iter().zip([false, true]) {
@@ -275,15 +283,15 @@ fn cosines_of_channels(
             (matrix.n_rows / n_blocks, block * (matrix.n_rows / n_blocks))
         };
         let ((n_channels, first_l), (n_right, first_r)) = (first(left, a, head_l), first(right, b, head_r));
-        cosines.extend(
+        pairs.extend(
             (0..n_channels.min(n_right))
-                .filter_map(|channel| cosine(a, first_l + channel, b, first_r + channel)),
+                .filter_map(|channel| channel_pair(a, first_l + channel, b, first_r + channel)),
         );
     }
-    cosines
+    pairs
 }
 
-fn cosine(a: &Matrix, row_a: usize, b: &Matrix, row_b: usize) -> Option<f64> {
+fn channel_pair(a: &Matrix, row_a: usize, b: &Matrix, row_b: usize) -> Option<(f64, f64)> {
     let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
     for (x, y) in a.row(row_a).into_iter().zip(b.row(row_b)) {
         let (x, y) = (f64::from(x), f64::from(y));
@@ -291,5 +299,5 @@ fn cosine(a: &Matrix, row_a: usize, b: &Matrix, row_b: usize) -> Option<f64> {
         aa += x * x;
         bb += y * y;
     }
-    (aa > 0.0 && bb > 0.0).then(|| ab / (aa * bb).sqrt())
+    (aa > 0.0 && bb > 0.0).then(|| (ab.abs() / (aa * bb).sqrt(), 0.5 * (bb / aa).ln()))
 }

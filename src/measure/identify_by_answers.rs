@@ -6,8 +6,8 @@
 
 use super::blocks::{Sketches, blocks, proposed};
 use super::family_test::Model;
-use super::probes::{Asked, UnitMatrix, Views, answers, probe_tokens};
-use super::units::Axis;
+use super::probes::{Asked, Views, answers, probe_tokens};
+use super::units::{Axis, UnitMatrix};
 use crate::align::TokenMatch;
 use crate::canonical::{CanonicalModel, CanonicalPart};
 use crate::kernels::Backend;

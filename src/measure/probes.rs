@@ -13,7 +13,7 @@ use super::agreement::{Agreement, agreement};
 use super::answer_trace::{MAX_UNITS, answer_trace, trace_of_scores};
 use super::family_test::{Model, fold_gain};
 use super::trace::{Exchange, Trace};
-use super::units::{Axis, load_units};
+use super::units::{Axis, UnitMatrix, load_units};
 use crate::align::TokenMatch;
 use crate::canonical::CanonicalPart;
 use crate::kernels::{Backend, all_pairs};
@@ -105,9 +105,6 @@ impl Asked<'_> {
         Ok(Matrix::from_f32(n, n, scores.unwrap_or_else(|| vec![0.0; n * n])))
     }
 }
-
-/// A matrix and the axis along which units lie in it.
-pub type UnitMatrix<'a> = (&'a CanonicalPart, Axis);
 
 /// Two looks at the same units that chance does not make alike.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,8 @@
 
 use super::agreement::{n_found, n_in_place, partners};
 use super::family_test::{Model, fold_gain};
-use super::probes::{Answers, BLOCK_UNITS, UnitMatrix, products};
-use super::units::{Axis, load_units};
+use super::probes::{Answers, BLOCK_UNITS, products};
+use super::units::{Axis, UnitMatrix, load_units, n_units};
 use crate::kernels::{Backend, all_pairs};
 use crate::numerics::median;
 use crate::reductions::{AllPairs, Keep, Ranking};
@@ -137,10 +137,6 @@ fn rows(
         fold_gain(model, part, &mut rows, meter)?;
     }
     Ok(rows)
-}
-
-fn n_units((part, axis): UnitMatrix<'_>) -> u64 {
-    if axis == Axis::Rows { part.stored.view.n_rows } else { part.stored.view.n_cols }
 }
 
 /// Length of every unit's row.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::canonical::CanonicalPart;
 use crate::stream::{Error, ReadMeter, RowRead, StoredView, read_rows};
 use crate::tensor::{Matrix, Values};
 
@@ -12,6 +13,15 @@ pub enum Axis {
     Rows,
     /// A unit is a column (an input): down, o, embedding dimensions.
     Columns,
+}
+
+/// A matrix and the axis along which units lie in it.
+pub type UnitMatrix<'a> = (&'a CanonicalPart, Axis);
+
+/// Units of a matrix.
+#[must_use]
+pub fn n_units((part, axis): UnitMatrix<'_>) -> u64 {
+    if axis == Axis::Rows { part.stored.view.n_rows } else { part.stored.view.n_cols }
 }
 
 /// Features of the chosen units of one matrix, [units, features].

@@ -13,6 +13,9 @@ use crate::relations::{mixed, stranger};
 use crate::stored::{Model, Stored};
 use crate::{compared, compared_on, is_accusation, verdict, zoo};
 
+/// Channels of a head of the models of `zoo/`.
+const HEAD_ROWS: usize = 16;
+
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -90,6 +93,33 @@ fn heads_in_another_order_or_basis_are_found_and_named() {
         let stranger = compared(&zoo("independent-yinames"), &path);
         assert!(!is_accusation(verdict(&stranger)), "{names:?}: {:?}", stranger.weights.reasons);
         assert!(!stranger.weights.evidence.iter().any(|found| found.statistic == "heads" && found.is_for));
+    }
+}
+
+#[test]
+fn value_channels_of_other_lengths_are_named_under_a_rotation() {
+    let folder = Folder::new();
+    let path = folder.transformed(&["residual-rotated", "heads-permuted"]);
+    assert!(!relations(&compared(&zoo("base"), &path)).contains(&"units-rescaled"));
+    let mut rescaled = Model::read(&path);
+    // a factor for each channel of a head, the same for all heads: rows of v, taken back by columns of o
+    let factor = |channel: usize| 2.0_f64.powf(((channel % HEAD_ROWS * 7) % 5) as f64 / 2.0 - 1.0);
+    for (name, stored) in &mut rescaled.tensors {
+        let [n_rows, n_cols] = stored.shape[..] else { continue };
+        let values = stored.values();
+        let scaled = |of: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
+            (0..n_rows * n_cols).map(|at| values[at] * of(at / n_cols, at % n_cols)).collect()
+        };
+        if name.ends_with("v_proj.weight") {
+            *stored = Stored::of_bf16(&[n_rows, n_cols], &scaled(&|row, _| factor(row)));
+        } else if name.ends_with("o_proj.weight") {
+            *stored = Stored::of_bf16(&[n_rows, n_cols], &scaled(&|_, col| 1.0 / factor(col)));
+        }
+    }
+    rescaled.write(&path);
+    let found = compared(&zoo("base"), &path);
+    for kind in ["units-rescaled", "heads-permuted", "residual-rotated"] {
+        assert!(relations(&found).contains(&kind), "{kind}: {:?}", found.weights.relations);
     }
 }
 

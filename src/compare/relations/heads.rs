@@ -1,5 +1,6 @@
 //! Attention heads in another order, another number, or of another inner basis.
 
+use super::units::RESCALED;
 use super::{Found, Parameter, Relation};
 use crate::evidence::HeadEvidence;
 use crate::measure::head_map::Circuit;
@@ -8,7 +9,7 @@ use crate::wording::counted;
 /// Pruned, permuted, turned.
 pub(super) fn relations(found: &Found<'_>) -> Vec<Relation> {
     let Some(heads) = found.facts.heads.filter(|heads| heads.is_shared()) else { return Vec::new() };
-    [pruned(heads), permuted(heads), turned(heads)].into_iter().flatten().collect()
+    [pruned(heads), permuted(heads), turned(heads), rescaled(heads)].into_iter().flatten().collect()
 }
 
 fn pruned(heads: &HeadEvidence) -> Option<Relation> {
@@ -40,6 +41,17 @@ fn permuted(heads: &HeadEvidence) -> Option<Relation> {
         Relation::new("heads-permuted", says)
             .with("found", Parameter::Count(heads.all.n_agreeing as u64))
             .with("moved", Parameter::Count(heads.n_moved() as u64))
+    })
+}
+
+/// Value channels of other lengths, which the outputs take back; queries and keys, scaled alike, would be a turn of the head.
+fn rescaled(heads: &HeadEvidence) -> Option<Relation> {
+    let [looks_for, copies] = &heads.circuits;
+    let is_rescaled = copies.scale_spread > RESCALED.0 * looks_for.scale_spread + RESCALED.1;
+    (is_rescaled && !copies.is_turned()).then(|| {
+        let n_layers = counted(heads.layers.len(), "layer", "layers");
+        let says = format!("value channels of {n_layers} have other lengths, each by its own factor");
+        Relation::new("units-rescaled", says).with("layers", Parameter::Count(heads.layers.len() as u64))
     })
 }
 

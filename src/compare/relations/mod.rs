@@ -69,7 +69,11 @@ pub(super) fn attribution(found: &Found<'_>) -> Attribution {
     of_pair.relations.extend(layers::relation(found));
     of_pair.relations.extend(experts::relations(found));
     of_pair.relations.extend(units::relations(found));
-    of_pair.relations.extend(heads::relations(found));
+    for relation in heads::relations(found) {
+        if of_pair.relations.iter().all(|known| known.kind != relation.kind) {
+            of_pair.relations.push(relation);
+        }
+    }
     of_pair.relations.extend(vocabulary(found));
     of_pair.relations.extend(basis::relation(found));
     if matches!(verdict, Derived | PartlyDerived) {

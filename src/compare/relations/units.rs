@@ -10,7 +10,7 @@ use crate::wording::counted;
 
 /// A unit that was rescaled by a factor of its own: lengths in the second matrix spread by 2 % more than three times what they
 /// spread in the first, which has no such freedom. Training alone leaves both alike.
-const RESCALED: (f64, f64) = (3.0, 0.02);
+pub(super) const RESCALED: (f64, f64) = (3.0, 0.02);
 /// Longest list of units in a report.
 const LISTED_UNITS: usize = 4096;
 

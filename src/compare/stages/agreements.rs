@@ -3,11 +3,13 @@
 use super::TraceStage;
 use crate::align::Alignment;
 use crate::compare::clock::Clock;
-use crate::compare::{Effort, Error, Options, Pair, Side, Statistic};
+use crate::compare::{Effort, Error, Options, Pair, Statistic};
 use crate::kernels::Backend;
 use crate::measure::agreement::{self, Agreement};
+use crate::measure::blocks::{Block, blocks};
 use crate::measure::families::Kind;
-use crate::roles::Part;
+use crate::measure::probes::Views;
+use crate::measure::units::{Axis, UnitMatrix};
 use crate::stream::ReadMeter;
 
 /// Units of one side that look for a partner among all of the other where the trace sample does not hold all units.
@@ -47,14 +49,10 @@ pub(in crate::compare) fn agreements(
     let step = layers.len().div_ceil(AGREEMENT_LAYERS).max(1);
     let mut flop = 0;
     // the last layers first: layer 0 counts least
-    for (left, right, gate, up) in layers.into_iter().rev().step_by(step) {
-        let views = (
-            (pair.part(Side::Left, gate.0), pair.part(Side::Right, gate.1)),
-            (pair.part(Side::Left, up.0), pair.part(Side::Right, up.1)),
-        );
+    for MlpLayers { layers: (left, right), views: [first, second] } in layers.into_iter().rev().step_by(step)
+    {
         let labels = [options.seed, 0x6167_7265, u64::from(right)];
-        let (outcome, spent) =
-            agreement::sampled(backend, views.0, views.1, AGREEMENT_UNITS, &labels, meter)?;
+        let (outcome, spent) = agreement::sampled(backend, first, second, AGREEMENT_UNITS, &labels, meter)?;
         flop += spent;
         found.push((left, right, outcome));
     }
@@ -62,25 +60,33 @@ pub(in crate::compare) fn agreements(
     Ok(found)
 }
 
-type MlpLayers = (u32, u32, (usize, usize), (usize, usize));
+/// MLPs that are held against each other.
+struct MlpLayers<'a> {
+    /// Left and right.
+    layers: (u32, u32),
+    /// Gate and up, or up and down, of the left and of the right MLP.
+    views: [(UnitMatrix<'a>, UnitMatrix<'a>); 2],
+}
 
-/// (left layer, right layer, first matrix, second matrix) of gated MLPs of equal input width, whatever their unit counts.
-fn mlp_layers(pair: &Pair<'_>, alignment: &Alignment) -> Vec<MlpLayers> {
+/// MLPs of layers that are held against each other, with equally many features, whatever their unit counts.
+fn mlp_layers<'a>(pair: &'a Pair<'_>, alignment: &Alignment) -> Vec<MlpLayers<'a>> {
     let (left, right) = (&pair.canonical.0, &pair.canonical.1);
+    let blocks_l = blocks(left);
     let mut found = Vec::new();
-    for (gate_r, part) in right.parts.iter().enumerate() {
-        let Some(role) = part.role.filter(|role| role.part == Part::Gate && !role.is_bias) else { continue };
-        let Some(layer_r) = role.layer else { continue };
-        let Some(layer_l) = alignment.layer_map.left(role.component, layer_r) else { continue };
-        let in_left = |part| left.find(&crate::roles::Role { layer: Some(layer_l), part, ..role });
-        let up_r = right.find(&crate::roles::Role { part: Part::Up, ..role });
-        let (Some(gate_l), Some(up_l), Some(up_r)) = (in_left(Part::Gate), in_left(Part::Up), up_r) else {
-            continue;
+    for block_r in blocks(right) {
+        let Some(layer) = alignment.layer_map.left(block_r.component, block_r.layer) else { continue };
+        let place = (block_r.component, layer, block_r.expert);
+        let is_there = |block: &&Block| (block.component, block.layer, block.expert) == place;
+        let Some(block_l) = blocks_l.iter().find(is_there) else { continue };
+        let with_gate = block_l.gate.is_some() && block_r.gate.is_some();
+        let views = (block_l.views(left, with_gate), block_r.views(right, with_gate));
+        let (Some(Views::Matrices([a, c])), Some(Views::Matrices([b, d]))) = views else { continue };
+        let n_features = |(part, axis): UnitMatrix<'_>| match axis {
+            Axis::Rows => part.stored.view.n_cols,
+            Axis::Columns => part.stored.view.n_rows,
         };
-        let width =
-            |model: &crate::canonical::CanonicalModel, idx: usize| model.parts[idx].stored.view.n_cols;
-        if width(left, gate_l) == width(right, gate_r) && width(left, up_l) == width(right, up_r) {
-            found.push((layer_l, layer_r, (gate_l, gate_r), (up_l, up_r)));
+        if n_features(a) == n_features(b) && n_features(c) == n_features(d) {
+            found.push(MlpLayers { layers: (layer, block_r.layer), views: [(a, b), (c, d)] });
         }
     }
     found
