@@ -64,6 +64,8 @@ pub struct Case {
     pub decided_by: Vec<String>,
     /// Reasons of the verdict, or the failure.
     pub reasons: Vec<String>,
+    /// Kinds of relations that would name what was done.
+    pub wanted: Vec<&'static str>,
     /// Kinds of relations that were found.
     pub relations: Vec<String>,
     /// Judged.
@@ -74,9 +76,8 @@ impl Case {
     /// Whether the relations say what was done; None where there is nothing to say: another model, or a transform without a trace.
     #[must_use]
     pub fn is_named(&self) -> Option<bool> {
-        let wanted = VARIANTS[self.variant].relations;
-        let is_asked = self.kind == Kind::Related && self.model == self.other && !wanted.is_empty();
-        is_asked.then(|| wanted.iter().all(|kind| self.relations.iter().any(|found| found == kind)))
+        let is_asked = self.kind == Kind::Related && self.model == self.other && !self.wanted.is_empty();
+        is_asked.then(|| self.wanted.iter().all(|kind| self.relations.iter().any(|found| found == kind)))
     }
 }
 

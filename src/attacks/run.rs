@@ -215,7 +215,8 @@ fn one(
     let result = opened(&folder, settings).map(|transformed| {
         let against = |other: &Given, kind: Kind| {
             let found = compared(backend, &other.checkpoint, &transformed, settings);
-            case(job, &origin.checkpoint.reference, &other.checkpoint.reference, kind, &found)
+            let names = (origin.checkpoint.reference.as_str(), other.checkpoint.reference.as_str());
+            case(job, names, kind, &made.relations, &found)
         };
         let others = strangers.iter().map(|(other, before)| {
             if made.partners.contains(&other.model.name) {
@@ -261,7 +262,13 @@ fn verdict(found: &Result<Comparison, String>) -> Option<WeightsVerdict> {
     found.as_ref().ok().and_then(|found| found.weights.verdict)
 }
 
-fn case(job: &Job, model: &str, other: &str, kind: Kind, found: &Result<Comparison, String>) -> Case {
+fn case(
+    job: &Job,
+    (model, other): (&str, &str),
+    kind: Kind,
+    wanted: &[&'static str],
+    found: &Result<Comparison, String>,
+) -> Case {
     let (decided_by, reasons, relations) = match found {
         Ok(found) => {
             let kinds = found.weights.relations.iter().map(|relation| relation.kind.to_string());
@@ -279,6 +286,7 @@ fn case(job: &Job, model: &str, other: &str, kind: Kind, found: &Result<Comparis
         verdict,
         decided_by,
         reasons,
+        wanted: wanted.to_vec(),
         relations,
         outcome: Outcome::of(kind, verdict),
     }

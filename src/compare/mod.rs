@@ -580,9 +580,13 @@ fn name_parts(
                 nameless.parts[part].role = None;
                 nameless.parts[part].how = roles::How::Unknown;
             }
-            for (part, role) in found {
-                nameless.parts[part].role = Some(role);
-                nameless.parts[part].how = roles::How::Guessed;
+            for identify_by_answers::FoundRole { part, role, is_turned } in found {
+                let part = &mut nameless.parts[part];
+                part.role = Some(role);
+                part.how = roles::How::Guessed;
+                if is_turned && let Some(view) = part.stored.view.transposed() {
+                    part.stored.view = view;
+                }
             }
         }
     }

@@ -25,6 +25,17 @@ const NAMING_SHARE_OF_HEADS: f64 = 0.6;
 /// of one text reach .97 (development zoo).
 const LEAST_LIKENESS: f64 = 0.5;
 
+/// What a nameless part does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FoundRole {
+    /// Its index.
+    pub part: usize,
+    /// Its role.
+    pub role: Role,
+    /// It has it the other way round, rows for columns: a square matrix does not show how it was stored.
+    pub is_turned: bool,
+}
+
 /// Roles for parts of `nameless`, by index; empty where nothing is found. Nothing is changed.
 ///
 /// `tokens` are (named, nameless) rows of shared tokens.
@@ -39,7 +50,7 @@ pub fn find_roles(
     seed: u64,
     meter: &ReadMeter,
     flop: &mut u64,
-) -> Result<Vec<(usize, Role)>, Error> {
+) -> Result<Vec<FoundRole>, Error> {
     let roleless = CanonicalModel {
         parts: nameless.parts.iter().map(|part| CanonicalPart { role: None, ..part.clone() }).collect(),
         left_out: Vec::new(),
@@ -74,48 +85,68 @@ pub fn find_roles(
     let groups: Vec<Views<'_>> = known.iter().map(|(_, matrix)| Views::Halves(*matrix)).collect();
     let sketches = Sketches::new(backend, &asked_named, &groups, seed, meter, flop)?;
     let shape = |part: &CanonicalPart| (part.stored.view.n_rows, part.stored.view.n_cols);
-    let mut found: Vec<(usize, Role)> = Vec::new();
+    let mut found: Vec<FoundRole> = Vec::new();
     for (idx, part) in roleless.parts.iter().enumerate().filter(|(idx, _)| *idx != embed_idx) {
-        for axis in [Axis::Rows, Axis::Columns] {
-            let fits = |(_, (known, of)): &(Role, UnitMatrix<'_>)| *of == axis && shape(known) == shape(part);
-            if !known.iter().any(fits) {
-                continue;
-            }
-            let of_part = answers(backend, &asked_nameless, Views::Halves((part, axis)), None, meter, flop)?;
-            let mut shares = sketches.found(backend, &of_part, flop)?;
-            shares
-                .iter_mut()
-                .zip(&known)
-                .filter(|(_, known)| !fits(known))
-                .for_each(|(share, _)| *share = 0.0);
-            let is_enough = |best: &usize| {
-                let of_attention = matches!(known[*best].0.part, Part::Q | Part::K | Part::V | Part::O);
-                !of_attention || shares[*best] >= NAMING_SHARE_OF_HEADS
-            };
-            if let Some(best) = proposed(&shares, NAMING_SHARE).filter(is_enough) {
-                found.push((idx, known[best].0));
-                break;
+        let mut best = None;
+        for (part, is_turned) in either_way(part) {
+            for axis in [Axis::Rows, Axis::Columns] {
+                let fits =
+                    |(_, (known, of)): &(Role, UnitMatrix<'_>)| *of == axis && shape(known) == shape(&part);
+                if best.is_some() || !known.iter().any(fits) {
+                    continue;
+                }
+                let views = Views::Halves((&part, axis));
+                let of_part = answers(backend, &asked_nameless, views, None, meter, flop)?;
+                let mut shares = sketches.found(backend, &of_part, flop)?;
+                shares
+                    .iter_mut()
+                    .zip(&known)
+                    .filter(|(_, known)| !fits(known))
+                    .for_each(|(share, _)| *share = 0.0);
+                let is_enough = |best: &usize| {
+                    let of_attention = matches!(known[*best].0.part, Part::Q | Part::K | Part::V | Part::O);
+                    !of_attention || shares[*best] >= NAMING_SHARE_OF_HEADS
+                };
+                best = proposed(&shares, NAMING_SHARE).filter(is_enough).map(|best| FoundRole {
+                    part: idx,
+                    role: known[best].0,
+                    is_turned,
+                });
             }
         }
+        found.extend(best);
     }
     // two matrices that continue one are not told apart, and one matrix alone of a layer says too little
-    let n_of = |role: &Role| found.iter().filter(|(_, other)| other == role).count();
-    let single: Vec<(usize, Role)> = found.iter().filter(|(_, role)| n_of(role) == 1).copied().collect();
-    let n_of_layer = |role: &Role| single.iter().filter(|(_, other)| other.layer == role.layer).count();
-    let mut sure: Vec<(usize, Role)> =
-        single.iter().filter(|(_, role)| n_of_layer(role) >= 2).copied().collect();
+    let n_of = |role: &Role| found.iter().filter(|other| other.role == *role).count();
+    let single: Vec<FoundRole> = found.iter().filter(|found| n_of(&found.role) == 1).copied().collect();
+    let n_of_layer = |role: &Role| single.iter().filter(|other| other.role.layer == role.layer).count();
+    let mut sure: Vec<FoundRole> =
+        single.iter().filter(|found| n_of_layer(&found.role) >= 2).copied().collect();
     if !sure.is_empty() {
-        sure.extend(embed.role.map(|role| (embed_idx, role)));
+        let as_it_lies =
+            |part: usize, role: Option<Role>| role.map(|role| FoundRole { part, role, is_turned: false });
+        sure.extend(as_it_lies(embed_idx, embed.role));
         // what tells the next token is a table of tokens too
         let is_head =
             |part: &&CanonicalPart| part.role.is_some_and(|role| role.part == Part::Head && !role.is_bias);
         if let Some(head) = named.parts.iter().find(is_head) {
             let table = token_table(backend, head, (&roleless, Some(embed_idx)), tokens, seed, meter)?;
             let table = table.filter(|table| table.likeness >= LEAST_LIKENESS);
-            sure.extend(table.and_then(|table| Some((table.part, head.role?))));
+            sure.extend(table.and_then(|table| as_it_lies(table.part, head.role)));
         }
     }
     Ok(sure)
+}
+
+/// A part as it lies, and, where it is square, the other way round.
+fn either_way(part: &CanonicalPart) -> Vec<(CanonicalPart, bool)> {
+    let view = &part.stored.view;
+    let turned = view.transposed().filter(|_| view.n_rows == view.n_cols).map(|view| {
+        let mut turned = part.clone();
+        turned.stored.view = view;
+        (turned, true)
+    });
+    [(part.clone(), false)].into_iter().chain(turned).collect()
 }
 
 /// Whether the units of a matrix have one feature per residual dimension.

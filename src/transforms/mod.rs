@@ -208,6 +208,8 @@ pub struct Transformed {
     pub model: Model,
     /// Names of the partners whose weights it holds as well.
     pub partners: Vec<String>,
+    /// Relations that name what was done: those of the variant, of a chain those of the steps that fit.
+    pub relations: Vec<&'static str>,
 }
 
 /// Makes one variant of a model; `partners` are independent models that a merge may take.
@@ -223,7 +225,7 @@ pub fn apply(
     let number = VARIANTS.iter().position(|other| other.name == variant.name).unwrap_or_default();
     let mut rng = Rng::new(&[seed, number as u64]);
     let mut model = model.clone();
-    let mut taken = Vec::new();
+    let (mut taken, mut relations) = (Vec::new(), variant.relations.to_vec());
     match variant.change {
         Change::MlpUnits => mlp_units::permute(&mut model, &mut rng)?,
         Change::Heads => heads::permute(&mut model, &mut rng)?,
@@ -252,9 +254,11 @@ pub fn apply(
             taken = merge::merge(&mut model, share, n_models, partners, &mut rng)?;
         }
         Change::Experts => experts::upcycle(&mut model, &mut rng)?,
-        Change::Together { bits, clothes } => together::apply(&mut model, bits, clothes, &mut rng)?,
+        Change::Together { bits, clothes } => {
+            relations = together::apply(&mut model, bits, clothes, &mut rng)?;
+        }
     }
-    Ok(Transformed { model, partners: taken })
+    Ok(Transformed { model, partners: taken, relations })
 }
 
 /// A model of the same shapes, every tensor drawn with the mean and spread of its own: independent by construction.

@@ -13,7 +13,7 @@ pub enum Clothes {
     FusedAndResharded,
 }
 
-/// Disguises in numbers, rounds to a grid of `bits`, and disguises in names.
+/// Disguises in numbers, rounds to a grid of `bits`, and disguises in names. Returns the relations that name what was applied.
 ///
 /// # Errors
 /// Not even MLP units can be permuted.
@@ -22,16 +22,26 @@ pub(super) fn apply(
     bits: u32,
     clothes: Clothes,
     rng: &mut Rng,
-) -> Result<(), NotApplicable> {
+) -> Result<Vec<&'static str>, NotApplicable> {
     type Step = fn(&mut Model, &mut Rng) -> Result<(), NotApplicable>;
-    let steps: [Step; 4] =
-        [unit_scales::rescale, heads::permute, residual_order::permute, residual_basis::rotate];
+    let steps: [(Step, &'static str); 4] = [
+        (unit_scales::rescale, "units-rescaled"),
+        (heads::permute, "heads-permuted"),
+        (residual_order::permute, "residual-permuted"),
+        (residual_basis::rotate, "residual-rotated"),
+    ];
     mlp_units::permute(model, rng)?;
-    for step in steps {
+    let mut applied = vec!["units-permuted"];
+    for (step, relation) in steps {
         let before = model.clone();
-        if step(model, rng).is_err() {
-            *model = before;
+        match step(model, rng) {
+            Ok(()) => applied.push(relation),
+            Err(_) => *model = before,
         }
+    }
+    // an order that was rotated afterwards is no order
+    if applied.contains(&"residual-rotated") {
+        applied.retain(|relation| *relation != "residual-permuted");
     }
     grids::round(model, bits)?;
     match clothes {
@@ -42,5 +52,5 @@ pub(super) fn apply(
             container::reshard(model);
         }
     }
-    Ok(())
+    Ok(applied)
 }

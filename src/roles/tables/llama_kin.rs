@@ -47,6 +47,7 @@ const PHI: &[Rule] = &[
     ("model.layers.N.self_attn.q_proj", Is(Q)),
     ("model.layers.N.self_attn.k_proj", Is(K)),
     ("model.layers.N.self_attn.v_proj", Is(V)),
+    ("model.layers.N.self_attn.qkv_proj", QkvBlocks),
     ("model.layers.N.self_attn.dense", Is(O)),
     ("model.layers.N.self_attn.q_layernorm", Is(QNorm)),
     ("model.layers.N.self_attn.k_layernorm", Is(KNorm)),
