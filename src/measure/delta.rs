@@ -26,7 +26,7 @@ const PRODUCT_FLOOR: f64 = 0.004;
 /// Share of ‖Δ‖² that few directions must hold: a change near the rounding also leaves few directions above it, but not alone.
 const HELD_BY_FEW: f64 = 0.9;
 /// Rank is low up to this share of the smaller dimension.
-const LOW_RANK: f64 = 0.25;
+pub const LOW_RANK: f64 = 0.25;
 /// Tracy–Widom widths above the edge that white noise may reach: P < 1e-5 at 5.
 const WHITE_WIDTHS: f64 = 5.0;
 

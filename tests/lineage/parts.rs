@@ -97,6 +97,45 @@ fn heads_in_another_order_or_basis_are_found_and_named() {
 }
 
 #[test]
+fn query_heads_that_moved_over_keys_and_values_in_place_are_found() {
+    let folder = Folder::new();
+    // the base model with one head of keys and values for all of its six query heads
+    let mut single = Model::read(&zoo("base"));
+    single.config = single
+        .config
+        .map(|config| config.replace("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 1"));
+    let of_head = |head: usize| head * HEAD_ROWS..(head + 1) * HEAD_ROWS;
+    let first: Vec<usize> = of_head(0).collect();
+    let moved: Vec<usize> = [3, 0, 1, 5, 2, 4].into_iter().flat_map(of_head).collect();
+    for (name, stored) in &mut single.tensors {
+        if name.ends_with("k_proj.weight") || name.ends_with("v_proj.weight") {
+            *stored = stored.taken(0, &first);
+        }
+    }
+    // in half of the layers: most attention matrices are in place
+    let mut permuted = single.clone();
+    for (name, stored) in &mut permuted.tensors {
+        if !name.contains(".layers.0.") && !name.contains(".layers.1.") {
+            continue;
+        }
+        if name.ends_with("q_proj.weight") {
+            *stored = stored.taken(0, &moved);
+        } else if name.ends_with("o_proj.weight") {
+            *stored = stored.taken(1, &moved);
+        }
+    }
+    let paths = [("single", &single), ("permuted", &permuted)].map(|(name, model)| {
+        let path = folder.0.path().join(name);
+        model.write(&path);
+        std::fs::copy(zoo("base").join("tokenizer.json"), path.join("tokenizer.json")).expect("copied");
+        path
+    });
+    let found = compared(&paths[0], &paths[1]);
+    assert_eq!(relations(&found), ["heads-permuted"], "{:?}", found.weights.relations);
+    assert!(inherited(&found, "attention") > 0.99, "{:?}", found.weights.inherited_by_component);
+}
+
+#[test]
 fn value_channels_of_other_lengths_are_named_under_a_rotation() {
     let folder = Folder::new();
     let path = folder.transformed(&["residual-rotated", "heads-permuted"]);

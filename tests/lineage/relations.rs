@@ -67,18 +67,33 @@ fn changed(model: &Model, endings: &[&str], change: &mut dyn FnMut(&mut [f64], u
 const ATTENTION: [&str; 2] = ["q_proj.weight", "v_proj.weight"];
 const WRITERS: [&str; 2] = ["o_proj.weight", "down_proj.weight"];
 
+/// An update of this rank on two attention matrices of every layer.
+fn adapted(rank: usize) -> Model {
+    let mut rng = Rng::new(&[1]);
+    changed(&Model::read(&zoo("base")), &ATTENTION, &mut |values, n_rows, n_cols| {
+        let (down, up) = (normal(&mut rng, rank * n_cols), normal(&mut rng, n_rows * rank));
+        for (at, value) in values.iter_mut().enumerate() {
+            let (row, col) = (at / n_cols, at % n_cols);
+            *value += (0..rank).map(|k| 0.01 * up[row * rank + k] * down[k * n_cols + col]).sum::<f64>();
+        }
+    })
+}
+
+#[test]
+fn a_rank_is_named_where_some_matrices_are_too_narrow_to_show_it() {
+    let family = Family::new();
+    // 12 of 96 rows of q, and of 32 rows of v
+    let found = compared(&zoo("base"), &family.write("adapted", &adapted(12)));
+    let ranks: Vec<Option<u64>> = found.deltas.iter().map(|delta| delta.rank).collect();
+    assert_eq!(ranks.iter().filter(|rank| rank.is_none()).count(), 4, "{:#?}", found.deltas);
+    assert_eq!(parameter(&found, "lora", "rank"), Parameter::Count(12));
+    assert!(detail(&found, "lora").contains("4 of them too narrow"), "{}", detail(&found, "lora"));
+}
+
 #[test]
 fn the_rank_of_a_merged_adapter_is_named_and_so_is_what_it_was_added_to() {
     let family = Family::new();
-    let mut rng = Rng::new(&[1]);
-    let adapted = changed(&Model::read(&zoo("base")), &ATTENTION, &mut |values, n_rows, n_cols| {
-        let (down, up) = (normal(&mut rng, 3 * n_cols), normal(&mut rng, n_rows * 3));
-        for (at, value) in values.iter_mut().enumerate() {
-            let (row, col) = (at / n_cols, at % n_cols);
-            *value += (0..3).map(|k| 0.01 * up[row * 3 + k] * down[k * n_cols + col]).sum::<f64>();
-        }
-    });
-    let path = family.write("adapted", &adapted);
+    let path = family.write("adapted", &adapted(3));
     let found = compared(&zoo("base"), &path);
     assert_eq!(parameter(&found, "lora", "rank"), Parameter::Count(3));
     assert_eq!(parameter(&found, "lora", "matrices"), Parameter::Count(8), "two of each of four layers");

@@ -7,7 +7,7 @@ use crate::canonical::{CanonicalPart, Group};
 use crate::compare::Direction;
 use crate::compare::stages::is_in_place;
 use crate::evidence::HeadEvidence;
-use crate::measure::delta::Form;
+use crate::measure::delta::{Form, LOW_RANK};
 use crate::measure::plain::Plain;
 use crate::numerics::median;
 use crate::roles::{Component, Part};
@@ -89,7 +89,7 @@ pub(super) fn add(found: &Found<'_>, of_pair: &mut Attribution) {
         rounded(found, &changed, of_pair);
         return;
     }
-    let relation = if of_form(&|form| matches!(form, Form::LowRank { .. })) {
+    let relation = if is_of_low_rank(found, &changed) {
         low_rank(found, &changed, of_pair)
     } else if of_form(&|form| form == Form::White) {
         white(found, &changed, of_pair)
@@ -104,6 +104,23 @@ pub(super) fn add(found: &Found<'_>, of_pair: &mut Attribution) {
         return;
     }
     of_pair.relations.push(relation);
+}
+
+/// Nearly all changed matrices have a low rank, but for those too narrow to show one: of few rows (keys and values of one head) the rank that the
+/// others have is more than a low one.
+fn is_of_low_rank(found: &Found<'_>, changed: &[&Matrix]) -> bool {
+    let largest = changed.iter().filter_map(|matrix| match matrix.form {
+        Some(Form::LowRank { rank }) => Some(rank),
+        _ => None,
+    });
+    let Some(largest) = largest.max() else { return false };
+    let is_wide = |matrix: &&&Matrix| {
+        let view = &found.pair.part(Side::Right, found.alignment.pairs[matrix.pair].right).stored.view;
+        LOW_RANK * view.n_rows.min(view.n_cols) as f64 >= largest as f64
+    };
+    let low = |form: &Form| matches!(form, Form::LowRank { .. });
+    let forms: Vec<Form> = changed.iter().filter(is_wide).filter_map(|matrix| matrix.form).collect();
+    forms.iter().filter(|form| low(form)).count() as f64 >= NEARLY_ALL * forms.len().max(1) as f64
 }
 
 /// Matrices of parts whose units were rescaled wherever their change was looked at, and the others.
@@ -255,7 +272,11 @@ fn low_rank(found: &Found<'_>, changed: &[&Matrix], of_pair: &mut Attribution) -
             _ => String::new(),
         };
         let n_changed = counted(n, "changed matrix", "changed matrices");
-        ("lora", format!("rank {rank}{range} in {n_changed}: {where_changed}"))
+        let unshown = match n - ranks.len() {
+            0 => String::new(),
+            n => format!(", {n} of them too narrow to show it or changed otherwise"),
+        };
+        ("lora", format!("rank {rank}{range} in {n_changed}{unshown}: {where_changed}"))
     };
     // an adapter is added to the parent; a removed direction is what the child lacks
     let parent = match added_to {

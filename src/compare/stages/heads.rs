@@ -1,6 +1,6 @@
 //! S7 for attention: which heads continue which, where matrices in place do not tell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{PlainStage, ProbeStage};
 use crate::align::Alignment;
@@ -13,7 +13,7 @@ use crate::measure::families::Kind;
 use crate::measure::head_map::{Attention, CIRCUIT_TOKENS, HeadMap, head_map};
 use crate::measure::probes::Asked;
 use crate::numerics::median;
-use crate::roles::{Component, Expert};
+use crate::roles::{Component, Expert, Part};
 use crate::stream::ReadMeter;
 use crate::verdict::weights::NEAR;
 
@@ -166,11 +166,17 @@ fn maps(
     Ok(found)
 }
 
-/// Attention matrices in place are near each other.
+/// Attention matrices in place are near each other, those of every kind: in multi-query attention keys and values stay where query heads
+/// were moved.
 fn is_near(pair: &Pair<'_>, alignment: &Alignment, plain: &PlainStage) -> bool {
-    let pairs = alignment.pairs.iter().enumerate().filter(|(_, paired)| {
-        paired.group == Group::Attention && pair.part(Side::Right, paired.right).n_dimensions > 1
-    });
-    let cosines: Vec<f64> = pairs.filter_map(|(idx, _)| plain.picture(idx)?.centred_cosine).collect();
-    median(&cosines).is_some_and(|cosine| cosine >= NEAR)
+    let mut cosines: BTreeMap<Option<Part>, Vec<f64>> = BTreeMap::new();
+    for (idx, paired) in alignment.pairs.iter().enumerate() {
+        let part = pair.part(Side::Right, paired.right);
+        if paired.group == Group::Attention && part.n_dimensions > 1 {
+            let cosine = plain.picture(idx).and_then(|picture| picture.centred_cosine);
+            cosines.entry(part.role.map(|role| role.part)).or_default().extend(cosine);
+        }
+    }
+    let of_part = |cosines: &Vec<f64>| median(cosines).is_some_and(|cosine| cosine >= NEAR);
+    !cosines.is_empty() && cosines.values().all(of_part)
 }
