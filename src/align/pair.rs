@@ -22,6 +22,17 @@ pub struct PairedPart {
     pub n_candidates: usize,
 }
 
+impl PairedPart {
+    /// Index into the parts of one side.
+    #[must_use]
+    pub fn of(&self, side: Side) -> usize {
+        match side {
+            Side::Left => self.left,
+            Side::Right => self.right,
+        }
+    }
+}
+
 /// A part that has no partner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unpaired {

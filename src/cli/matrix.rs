@@ -10,8 +10,8 @@ use super::complaints::Complaints;
 use super::many::Many;
 use super::output::Sink;
 use super::screen::Screen;
-use super::{backend, exit, failure};
-use crate::checkpoint::{self, Limits};
+use super::{backend, exit, failure, panics};
+use crate::checkpoint::{self, Checkpoint, Limits};
 use crate::compare::{self, Effort, METHOD_VERSION, Options, SpectralProfile};
 use crate::evidence::LikelihoodMap;
 use crate::matrix::{Cell, Entry, Matrix, nearest, tree};
@@ -92,7 +92,11 @@ fn profiles(
     let with_itself: Vec<(&str, &str)> =
         models.iter().map(|model| (model.as_str(), model.as_str())).collect();
     many.each(&with_itself, "models", screen, &|at, opened| {
-        let of_model = opened.ok().and_then(|(model, _)| compare::profile(&model, seed).ok());
+        let profile = |model: &Checkpoint| {
+            panics::caught(|| compare::profile(model, seed).map_err(|error| failure::of_compare(&error)))
+        };
+        let of_model = opened.and_then(|(model, _)| profile(&model));
+        let of_model = of_model.ok().filter(|profile| !profile.is_empty());
         if let Ok(mut found) = found.lock() {
             found[at] = of_model;
         }

@@ -355,8 +355,7 @@ fn coverage(found: &Findings<'_>) -> (f64, ByComponent) {
     };
     // units that were found elsewhere, or among fewer, were compared too
     let paired = |side: Side| -> BTreeSet<usize> {
-        let part = |paired: &PairedPart| if side == Side::Left { paired.left } else { paired.right };
-        found.alignment.pairs.iter().map(part).collect()
+        found.alignment.pairs.iter().map(|paired| paired.of(side)).collect()
     };
     let by_units: Vec<&CanonicalPart> = [Side::Left, Side::Right]
         .into_iter()

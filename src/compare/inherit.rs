@@ -110,8 +110,14 @@ pub(super) fn inherited(seen: &Seen<'_>) -> Inherited {
             return by_pairs.min(total);
         }
         let n_blocks = (blocks(&pair.canonical.0).len(), blocks(&pair.canonical.1).len());
-        let mapped = units.share_of_all(side, n_blocks).unwrap_or(0.0);
-        by_pairs.max(found_share(probed, pair, side).max(mapped) * total).min(total)
+        let paired: BTreeSet<usize> = alignment.pairs.iter().map(|paired| paired.of(side)).collect();
+        let n_elements = |part: usize| {
+            let of_part = pair.part(side, part);
+            let is_own = of_part.role.is_some_and(|role| own.contains(&role.component));
+            if is_own || paired.contains(&part) { 0 } else { of_part.stored.view.n_elements() }
+        };
+        let unpaired = units.inherited_elements(side, n_blocks, &n_elements);
+        (by_pairs + unpaired).max(found_share(probed, pair, side) * total).min(total)
     };
     let share = |sum: f64, total: f64| if total > 0.0 { (sum / total).min(1.0) } else { 0.0 };
     let of_all = |side: Side| {

@@ -256,7 +256,7 @@ pub fn compare(
     let stages::HeadStage { evidence: heads, mut orders } =
         stages::heads(backend, (&pair, &alignment), looked_at, options, &meter, &mut clock)?;
     orders.extend(probed.orders());
-    // a second way to the same claim doubles its p
+    // a second way to the same claim: at twice its p both together err half as often again as one
     let by_answers = evidence::combine(&orders, alignment.ln_assignments_tried + std::f64::consts::LN_2);
     let median_cosine = plain.median_cosine(&pair, &alignment);
     let is_in_place = combined.rejects() && median_cosine.is_some_and(|cosine| cosine >= IN_PLACE);

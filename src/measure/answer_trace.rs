@@ -2,7 +2,8 @@
 //!
 //! The test of S2 with answers for features. A rotation of the residual stream cancels in them, so the test has power where S2 has
 //! none; and it stays exact, since neither the choice of tokens nor the token tables look at the order of units. A fitted residual map
-//! would see the same through one more estimate.
+//! would see the same through one more estimate. That training treats units alike is asked for more than in S2, whose bases strangers do not
+//! share: units that a design sorts, nests or pads would show, so units change places in short runs, and those without a direction are left out.
 
 use super::family_test::{group_scores, mean_scores};
 use super::trace::{Exchange, Trace, trace_test};
@@ -14,13 +15,14 @@ use crate::tensor::Matrix;
 
 /// Units of one test, as of S2 at `standard`.
 pub(super) const MAX_UNITS: usize = 2048;
-/// Units of a sample that change places with each other.
-const GROUP_UNITS: usize = 256;
+/// Consecutive units that change places with each other. Answers share a frame, so that units which a design sorts or nests (the first half does
+/// more, as in MatFormer, arXiv 2310.07707) would be alike between strangers; inside a run of these they are not told apart.
+const GROUP_UNITS: usize = 64;
 /// Permutations of one test.
 const MAX_PERMUTATIONS: u64 = 100_000;
 
 /// Tests the order of units by their answers in several views, [units, tokens] each; None unless both sides have as many units, two
-/// and more. `labels` seed the draws.
+/// and more. `group_size`: units of a head, which keep together; None where units are free. `labels` seed the draws.
 ///
 /// # Errors
 /// The device failed.
@@ -28,28 +30,48 @@ pub(super) fn answer_trace(
     backend: &Backend,
     left: &[&Matrix],
     right: &[&Matrix],
-    exchange: Exchange,
+    group_size: Option<usize>,
     labels: &[u64],
     flop: &mut u64,
 ) -> Result<Option<Trace>, Error> {
     let n_units = left.first().map_or(0, |view| view.n_rows);
-    if n_units < 2 || left.iter().chain(right).any(|view| view.n_rows != n_units) {
+    let is_uneven = left.iter().chain(right).any(|view| view.n_rows != n_units);
+    if n_units < 2 || is_uneven || group_size.is_some_and(|size| size > MAX_UNITS) {
         return Ok(None);
     }
     let mut rng = Rng::new(&[labels, &[0x616e_7377]].concat());
-    let (units, tested) = drawn(n_units, exchange, &mut rng);
+    let has_direction = |unit: &usize| {
+        left.iter().chain(right).all(|view| view.row(*unit).iter().any(|answer| *answer != 0.0))
+    };
+    let (units, tested) = match group_size {
+        None => {
+            let drawn = rng.sample(n_units, MAX_UNITS);
+            in_runs(drawn.into_iter().filter(has_direction).collect())
+        }
+        // heads with a channel that says nothing are left out whole
+        Some(size) => {
+            let groups = rng.sample(n_units / size, (MAX_UNITS / size).max(1)).into_iter();
+            let groups =
+                groups.filter(|group| (group * size..(group + 1) * size).all(|unit| has_direction(&unit)));
+            let units: Vec<usize> = groups.flat_map(|group| group * size..(group + 1) * size).collect();
+            let exchange = Exchange::Wreath { group_size: size };
+            (units, exchange)
+        }
+    };
     let n = units.len();
+    if n < 2 {
+        return Ok(None);
+    }
     let mut scores = Vec::new();
     for (view, (a, b)) in left.iter().zip(right).enumerate() {
         // a later view may carry a flipped sign
         let ranking = if view == 0 { Ranking::Signed } else { Ranking::Magnitude };
+        let (a, b) = (rows(a, &units), rows(b, &units));
         let found = match tested.group_size() {
-            Some(group_size) if n < n_units => {
-                group_scores(backend, &rows(a, &units), &rows(b, &units), ranking, group_size, flop)?
-            }
-            _ => {
+            Some(group_size) => group_scores(backend, &a, &b, ranking, group_size, flop)?,
+            None => {
                 *flop += 2 * (n * n * a.n_cols) as u64;
-                all_pairs::all_pairs(backend, a, b, ranking, Keep::Scores)?
+                all_pairs::all_pairs(backend, &a, &b, ranking, Keep::Scores)?
             }
         };
         scores.push(found.scores.unwrap_or_default());
@@ -57,19 +79,27 @@ pub(super) fn answer_trace(
     tested_scores(backend, &scores, n, tested, &mut rng).map(Some)
 }
 
-/// The same of all units, from scores that are at hand, [n, n] each.
+/// The same of these units of all, from scores that are at hand, [n_all, n_all] each; None of fewer than two units.
 ///
 /// # Errors
 /// The device failed.
 pub(super) fn trace_of_scores(
     backend: &Backend,
     scores: &[Vec<f32>],
-    n: usize,
-    exchange: Exchange,
+    n_all: usize,
+    units: Vec<usize>,
     labels: &[u64],
-) -> Result<Trace, Error> {
+) -> Result<Option<Trace>, Error> {
     let mut rng = Rng::new(&[labels, &[0x616e_7377]].concat());
-    tested_scores(backend, scores, n, exchange, &mut rng)
+    let (units, tested) = in_runs(units);
+    if units.len() < 2 {
+        return Ok(None);
+    }
+    let of_units = |scores: &Vec<f32>| -> Vec<f32> {
+        units.iter().flat_map(|row| units.iter().map(move |column| scores[row * n_all + column])).collect()
+    };
+    let chosen: Vec<Vec<f32>> = scores.iter().map(of_units).collect();
+    tested_scores(backend, &chosen, units.len(), tested, &mut rng).map(Some)
 }
 
 fn tested_scores(
@@ -84,19 +114,12 @@ fn tested_scores(
     Ok(trace_test(&scores, n, exchange, MAX_PERMUTATIONS, rng, &mut traces)?)
 }
 
-/// Units of the test, whole groups of them where they come in groups, and the orders that they are tested under.
-fn drawn(n_units: usize, exchange: Exchange, rng: &mut Rng) -> (Vec<usize>, Exchange) {
-    if n_units <= MAX_UNITS {
-        return ((0..n_units).collect(), exchange);
-    }
-    match exchange {
-        Exchange::Free => (rng.sample(n_units, MAX_UNITS), Exchange::Blocks { group_size: GROUP_UNITS }),
-        Exchange::Wreath { group_size } | Exchange::Blocks { group_size } => {
-            let groups = rng.sample(n_units / group_size, (MAX_UNITS / group_size).max(1));
-            let units = groups.into_iter().flat_map(|group| group * group_size..(group + 1) * group_size);
-            (units.collect(), Exchange::Blocks { group_size })
-        }
-    }
+/// Runs of one length, at most [`GROUP_UNITS`]; the few units that fill no run are left out.
+fn in_runs(mut units: Vec<usize>) -> (Vec<usize>, Exchange) {
+    let n_runs = units.len().div_ceil(GROUP_UNITS).max(1);
+    let group_size = (units.len() / n_runs).max(1);
+    units.truncate(n_runs * group_size);
+    (units, Exchange::Blocks { group_size })
 }
 
 fn rows(matrix: &Matrix, units: &[usize]) -> Matrix {
@@ -124,33 +147,50 @@ mod tests {
         Matrix::from_f32(a.n_rows, N_TOKENS, (0..a.n_rows).flat_map(of_row).collect())
     }
 
-    fn test(left: &[&Matrix], right: &[&Matrix], exchange: Exchange) -> Option<Trace> {
+    fn test(left: &[&Matrix], right: &[&Matrix], group_size: Option<usize>) -> Option<Trace> {
         let backend = Backend::Cpu(Cpu::detect());
-        answer_trace(&backend, left, right, exchange, &[1], &mut 0).unwrap()
+        answer_trace(&backend, left, right, group_size, &[1], &mut 0).unwrap()
     }
 
     #[test]
     fn a_tenth_of_a_model_shows_in_its_answers_and_strangers_do_not() {
         let (a, b) = ([normal(1, N_UNITS), normal(2, N_UNITS)], [normal(3, N_UNITS), normal(4, N_UNITS)]);
-        let alone = test(&[&a[0], &a[1]], &[&b[0], &b[1]], Exchange::Free).unwrap();
+        let alone = test(&[&a[0], &a[1]], &[&b[0], &b[1]], None).unwrap();
         assert!(alone.ln_p > (1e-3_f64).ln(), "{alone:?}");
         let merged = [with_a_tenth(&a[0], &b[0]), with_a_tenth(&a[1], &b[1])];
-        for exchange in [Exchange::Free, Exchange::Wreath { group_size: 16 }] {
-            let found = test(&[&a[0], &a[1]], &[&merged[0], &merged[1]], exchange).unwrap();
+        for group_size in [None, Some(16)] {
+            let found = test(&[&a[0], &a[1]], &[&merged[0], &merged[1]], group_size).unwrap();
             // z = n · .11 / √(n / tokens) in the first view; in the second sizes of cosines, which say less
-            assert!(found.z > 5.0 && found.ln_p < -9.0, "{exchange:?} {found:?}");
+            assert!(found.z > 5.0 && found.ln_p < -9.0, "{group_size:?} {found:?}");
         }
     }
 
+    /// The first rows are zero.
+    fn padded(matrix: &Matrix, n_zero: usize) -> Matrix {
+        let zeros = vec![0.0; N_TOKENS];
+        let of_row = |row| if row < n_zero { zeros.clone() } else { matrix.row(row) };
+        Matrix::from_f32(matrix.n_rows, N_TOKENS, (0..matrix.n_rows).flat_map(of_row).collect())
+    }
+
     #[test]
-    fn samples_keep_whole_groups_and_unequal_counts_have_no_test() {
-        let mut rng = Rng::new(&[5]);
-        let (units, exchange) = drawn(5000, Exchange::Free, &mut rng);
-        assert_eq!((units.len(), exchange), (MAX_UNITS, Exchange::Blocks { group_size: GROUP_UNITS }));
-        let (units, exchange) = drawn(4096, Exchange::Wreath { group_size: 96 }, &mut rng);
-        assert_eq!((units.len() % 96, exchange), (0, Exchange::Blocks { group_size: 96 }));
-        assert!(units.chunks(96).all(|group| group[0].is_multiple_of(96) && group[95] == group[0] + 95));
-        assert!(test(&[&normal(1, 8)], &[&normal(2, 9)], Exchange::Free).is_none());
-        assert!(test(&[&normal(1, 1)], &[&normal(2, 1)], Exchange::Free).is_none());
+    fn units_without_a_direction_in_the_same_places_say_nothing() {
+        // sizes of cosines are all above 0, so that zeros in one place would look like order
+        let (a, b) = (padded(&normal(1, N_UNITS), 24), padded(&normal(3, N_UNITS), 24));
+        let found = test(&[&a, &a], &[&b, &b], None).unwrap();
+        assert!(found.n_units <= N_UNITS - 24 && found.ln_p > (1e-3_f64).ln(), "{found:?}");
+        assert!(test(&[&a], &[&b], Some(16)).unwrap().n_units <= N_UNITS - 24);
+        assert!(test(&[&padded(&a, N_UNITS)], &[&b], None).is_none());
+    }
+
+    #[test]
+    fn samples_are_runs_of_one_length_and_unequal_counts_have_no_test() {
+        assert_eq!(in_runs((0..352).collect()), ((0..348).collect(), Exchange::Blocks { group_size: 58 }));
+        assert_eq!(in_runs((0..9).collect()), ((0..9).collect(), Exchange::Blocks { group_size: 9 }));
+        assert_eq!(in_runs(Vec::new()), (Vec::new(), Exchange::Blocks { group_size: 1 }));
+        assert!(test(&[&normal(1, 8)], &[&normal(2, 9)], None).is_none());
+        assert!(test(&[&normal(1, 1)], &[&normal(2, 1)], None).is_none());
+        // one head of more channels than a test holds
+        let large = normal(1, MAX_UNITS + 1);
+        assert!(test(&[&large], &[&large], Some(MAX_UNITS + 1)).is_none());
     }
 }

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::agreement::{n_found, n_in_place, partners};
 use super::answer_trace::answer_trace;
 use super::probes::{Asked, responses};
-use super::trace::{Exchange, Trace};
+use super::trace::Trace;
 use super::unit_map::half_quartile_distance;
 use super::units::{Axis, UnitMatrix};
 use crate::canonical::{CanonicalModel, CanonicalPart};
@@ -214,8 +214,8 @@ pub fn head_map(
     let order_of_values = match labels_of_order.filter(|_| left.n_groups == right.n_groups) {
         Some(labels) => {
             let ([_, _, a, _], [_, _, b, _]) = (&of_left.channels, &of_right.channels);
-            let exchange = Exchange::Wreath { group_size: (a.n_rows / left.n_groups).max(1) };
-            answer_trace(backend, &[a], &[b], exchange, labels, flop)?
+            let group_size = Some((a.n_rows / left.n_groups).max(1));
+            answer_trace(backend, &[a], &[b], group_size, labels, flop)?
         }
         None => None,
     };

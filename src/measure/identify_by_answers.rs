@@ -131,7 +131,8 @@ pub fn find_roles(
             |part: &&CanonicalPart| part.role.is_some_and(|role| role.part == Part::Head && !role.is_bias);
         if let Some(head) = named.parts.iter().find(is_head) {
             let table = token_table(backend, head, (&roleless, Some(embed_idx)), tokens, seed, meter)?;
-            let table = table.filter(|table| table.likeness >= LEAST_LIKENESS);
+            let is_free = |part: usize| sure.iter().all(|found| found.part != part);
+            let table = table.filter(|table| table.likeness >= LEAST_LIKENESS && is_free(table.part));
             sure.extend(table.and_then(|table| as_it_lies(table.part, head.role)));
         }
     }

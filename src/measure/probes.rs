@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::agreement::{Agreement, agreement};
 use super::answer_trace::{MAX_UNITS, answer_trace, trace_of_scores};
 use super::family_test::{Model, fold_gain};
-use super::trace::{Exchange, Trace};
+use super::trace::Trace;
 use super::units::{Axis, UnitMatrix, load_units};
 use crate::align::TokenMatch;
 use crate::canonical::CanonicalPart;
@@ -203,11 +203,18 @@ pub fn held_against(
     let found = agreement(&first, &second);
     let order = match (labels, first.scores.take(), second.scores.take()) {
         (Some(labels), Some(a), Some(b)) => {
-            Some(trace_of_scores(backend, &[a, b], n, Exchange::Free, labels)?)
+            // a unit of zeros has no best partner
+            let has_direction = |unit: &usize| {
+                [&first.rows, &first.columns, &second.rows, &second.columns]
+                    .iter()
+                    .all(|best| best[*unit].index.is_some())
+            };
+            let units = (0..n).filter(has_direction).collect();
+            trace_of_scores(backend, &[a, b], n, units, labels)?
         }
         (Some(labels), ..) => {
             let ([a, c], [b, d]) = (&left.0, &right.0);
-            answer_trace(backend, &[a, c], &[b, d], Exchange::Free, labels, flop)?
+            answer_trace(backend, &[a, c], &[b, d], None, labels, flop)?
         }
         (None, ..) => None,
     };

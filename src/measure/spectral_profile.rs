@@ -30,7 +30,7 @@ const MOST_CHANNELS: u64 = 512;
 const N_UNITS: usize = 128;
 /// Dimensions of the residual stream by which it is measured what a unit writes, the first ones: a column is scattered over the file.
 const N_WRITTEN: u64 = 512;
-/// Wider matrices are left out: 128 rows of them are 64 MiB in f64.
+/// Matrices of more columns, and heads on wider streams, are left out: 128 rows of them are 64 MiB in f64.
 const MOST_COLUMNS: u64 = 1 << 16;
 /// Fewer rows are no matrix to sample.
 const FEWEST_UNITS: u64 = 16;
@@ -53,6 +53,14 @@ enum Key {
 /// Numbers of one model, logarithms all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SpectralProfile(BTreeMap<Key, Vec<f64>>);
+
+impl SpectralProfile {
+    /// Nothing of the model could be measured.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 /// Looks at a model. `seed` draws the rows.
 ///
@@ -135,7 +143,8 @@ fn circuits(
     meter: &ReadMeter,
 ) -> Result<[Option<Vec<f64>>; 2], Error> {
     let Attention { q, k, v, o, n_heads, n_groups, .. } = attention;
-    if q.stored.view.n_rows > MOST_CHANNELS * n_heads as u64
+    if q.stored.view.n_cols > MOST_COLUMNS
+        || q.stored.view.n_rows > MOST_CHANNELS * n_heads as u64
         || o.stored.view.n_cols > MOST_CHANNELS * n_heads as u64
     {
         return Ok([None, None]);

@@ -47,7 +47,7 @@ pub const BOUND_COUNTS_FROM: f64 = -16.118_095_650_958_32;
 /// Units of a block of the bound: 8! = 40,320 orders, whose permanent is a sum over 256 subsets.
 pub const BLOCK_UNITS: usize = 8;
 
-/// z below which the bound is not computed: exp(−z²/2) is far above 1e-7, and where the bound does not count nothing is lost by leaving it.
+/// z below which the bound is not computed: exp(−z²/2) is far above 1e-7. p stays valid, since it only grows where the bound would have counted.
 const LEAST_BOUNDED_Z: f64 = 3.0;
 
 /// Golden sections of the search for λ: a two-thousandth of the interval, whose square is what the bound loses.

@@ -58,7 +58,7 @@ impl Matrix {
         }
     }
 
-    /// Decoded elements of a row [n_cols], column factors included.
+    /// Decoded elements of a row, `n_cols` of them, column factors included.
     #[must_use]
     pub fn row(&self, row: usize) -> Vec<f32> {
         let places = row * self.n_cols..(row + 1) * self.n_cols;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::weights::Facts;
 use crate::align::Side;
 use crate::canonical::Group;
-use crate::evidence::{ALPHA, PartTrace, agrees, own_parts};
+use crate::evidence::{PartTrace, agrees, own_parts, parts as part_traces};
 use crate::measure::agreement::Agreement;
 use crate::roles::Component;
 
@@ -14,9 +14,14 @@ pub(super) fn own(facts: &Facts<'_>) -> Vec<String> {
     if facts.is_unknown_graph || !facts.is_searched {
         return Vec::new();
     }
+    let by_answers = part_traces(facts.orders);
+    let answers_show = |part: &PartTrace| {
+        let of_part = |other: &&PartTrace| (other.component, other.group) == (part.component, part.group);
+        by_answers.iter().filter(of_part).any(PartTrace::is_shared)
+    };
     let stands_elsewhere = |part: &PartTrace| match part.group {
         Group::Embeddings => !facts.has_token_strings || facts.token_basis.is_some(),
-        _ if facts.by_answers.group(part.group).is_some_and(|result| result.ln_p <= ALPHA.ln()) => true,
+        _ if answers_show(part) => true,
         Group::Attention => {
             facts.heads.is_none_or(|heads| heads.component == part.component && heads.is_elsewhere())
         }

@@ -24,8 +24,8 @@ pub(in crate::compare) struct BlockMatch {
     pub(in crate::compare) agreement: Agreement,
     /// Proposed by the data, not by the numbering.
     pub(in crate::compare) is_found: bool,
-    /// Whether unit i answers as unit i, of the MLP that the numbering names.
-    pub(in crate::compare) order: Option<Trace>,
+    /// Whether unit i answers as unit i, of the MLP that the numbering names; with its left layer.
+    pub(in crate::compare) order: Option<(u32, Trace)>,
 }
 
 /// Both models' MLPs with the tokens that they are asked.
@@ -39,7 +39,7 @@ pub(in crate::compare) struct BlockSearch<'a> {
     asked: (Asked<'a>, Asked<'a>),
     sketches: Option<Sketches>,
     seed: u64,
-    asks_order: bool,
+    pub(super) asks_order: bool,
     meter: &'a ReadMeter,
     /// Floating-point operations so far.
     pub(super) flop: u64,
@@ -129,7 +129,7 @@ impl<'a> BlockSearch<'a> {
             let labels = self.asks_order.then_some(&labels[..]);
             let held = held_against(self.backend, &of_left, &of_right, labels, &mut self.flop)?;
             best = Some((left, held.0));
-            order = held.1;
+            order = held.1.map(|trace| (self.blocks_l[left].layer, trace));
         }
         if !best.as_ref().is_some_and(|(_, agreement)| agrees(agreement)) {
             self.ln_tried += (self.blocks_l.len() as f64).ln();

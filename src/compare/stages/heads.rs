@@ -53,12 +53,14 @@ pub(in crate::compare) fn heads(
     let (mut best, mut orders) = (None, Vec::new());
     if let Some(search) = &probed.search {
         let asked = search.asked();
+        let has_alibi = pair.roles.0.graph.alibi || pair.roles.1.graph.alibi;
         let layers = layers(pair, alignment, probed, Component::Text);
         let maps = maps(
             backend,
             asked,
             spaced(layers, options.effort),
-            asks_order.then_some(options.seed),
+            // under ALiBi heads have places of their own, which answers would show
+            (asks_order && !has_alibi).then_some(options.seed),
             (FIRST_LAYERS, &mut budget),
             meter,
             &mut flop,

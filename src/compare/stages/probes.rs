@@ -74,20 +74,27 @@ pub(in crate::compare) fn probes<'a>(
         matches.extend(search.best(right)?);
     }
     clock.stage("probes", std::mem::take(&mut search.flop));
+    // MLPs that are asked later only say what happened
+    search.asks_order = false;
     Ok(ProbeStage { matches, ln_tried: search.ln_tried, search: Some(search) })
 }
 
 impl ProbeStage<'_> {
-    /// S5b of the MLPs that the numbering names.
+    /// S5b of the MLPs that the numbering names, one a layer: experts that are copies of one MLP would be one test several times.
     pub(in crate::compare) fn orders(&self) -> impl Iterator<Item = FamilyResult> {
-        self.matches.iter().filter_map(|found| {
+        let mut layers = BTreeSet::new();
+        let is_first = move |found: &&BlockMatch| {
+            found.order.is_some() && layers.insert((found.right.component, found.right.layer))
+        };
+        self.matches.iter().filter(is_first).filter_map(|found| {
+            let (left_layer, trace) = found.order?;
             Some(FamilyResult {
                 kind: Kind::MlpUnits,
                 group: Group::Mlp,
                 component: found.right.component,
-                layers: Some((found.left.layer, found.right.layer)),
+                layers: Some((left_layer, found.right.layer)),
                 expert: found.right.expert,
-                trace: found.order?,
+                trace,
                 halves: None,
                 agreement: None,
             })

@@ -53,41 +53,45 @@ impl UnitStage {
         let placed = self.placed.iter().find(|placed| {
             let Placed { left, right, .. } = placed;
             (right.component, left.layer, right.layer) == (component, layers.0, layers.1)
-                && right.expert == Expert::None
+                && (left.component, left.expert, right.expert) == (component, Expert::None, Expert::None)
         })?;
         placed.units.as_ref().map(UnitMap::share_found)
     }
 
-    /// Share of the units of one side's MLPs that the other side continues, an estimate from those asked and mapped; `n_blocks`: MLPs of the
-    /// (left, right) model. None without maps.
-    pub(in crate::compare) fn share_of_all(&self, side: Side, n_blocks: (usize, usize)) -> Option<f64> {
-        let mut shares: BTreeMap<usize, Vec<&UnitMap>> = BTreeMap::new();
+    /// Elements of one side's MLPs that stand in no pair and that the other side continues, unit by unit; an estimate where only some MLPs
+    /// were asked. `n_blocks`: MLPs of the (left, right) model; `n_elements` of an unpaired part, 0 of a paired one.
+    pub(in crate::compare) fn inherited_elements(
+        &self,
+        side: Side,
+        n_blocks: (usize, usize),
+        n_elements: &dyn Fn(usize) -> u64,
+    ) -> f64 {
+        let mut maps: BTreeMap<usize, (&Block, Vec<&UnitMap>)> = BTreeMap::new();
         for placed in &self.placed {
-            let block = if side == Side::Left { placed.left.up } else { placed.right.up };
-            shares.entry(block).or_default().extend(&placed.units);
+            let block = if side == Side::Left { &placed.left } else { &placed.right };
+            maps.entry(block.up).or_insert_with(|| (block, Vec::new())).1.extend(&placed.units);
         }
-        let n_asked = match side {
-            Side::Right => self.n_asked,
-            // as many left MLPs can have been found as right ones were asked; of the others nothing is known
-            Side::Left if self.n_asked < n_blocks.1 => self.n_asked.min(n_blocks.0),
-            Side::Left => n_blocks.0,
-        };
-        let of_block = |maps: &Vec<&UnitMap>| match side {
-            Side::Right => maps.iter().map(|map| map.share_found()).reduce(f64::max),
+        let share = |maps: &[&UnitMap]| match side {
+            Side::Right => maps.iter().map(|map| map.share_found()).fold(0.0, f64::max),
             Side::Left => {
                 let kept: BTreeSet<u32> = maps.iter().flat_map(|map| map.kept()).collect();
-                maps.first().map(|map| kept.len() as f64 / map.n_left.max(1) as f64)
+                kept.len() as f64 / maps.first().map_or(1, |map| map.n_left.max(1)) as f64
             }
         };
-        let mapped: Vec<f64> = shares.values().filter_map(of_block).collect();
-        let mean = mapped.iter().sum::<f64>() / mapped.len().max(1) as f64;
-        (!mapped.is_empty()).then(|| (mean * shares.len() as f64 / n_asked.max(1) as f64).min(1.0))
+        let of_block = |(block, maps): &(&Block, Vec<&UnitMap>)| {
+            let parts = [Some(block.up), block.gate, block.down].into_iter().flatten();
+            share(maps) * parts.map(n_elements).sum::<u64>() as f64
+        };
+        // of right MLPs that were not asked nothing is known
+        let scale = n_blocks.1 as f64 / self.n_asked.max(1) as f64;
+        maps.values().map(of_block).sum::<f64>() * scale.max(1.0)
     }
 
-    /// Parts of one side whose units were held against the other side's, in whatever place.
+    /// Parts of one side whose units were all held against the other side's, in whatever place.
     pub(in crate::compare) fn parts(&self, side: Side) -> BTreeSet<usize> {
         let mut parts = BTreeSet::new();
-        for Placed { left, right, .. } in &self.placed {
+        let held = self.placed.iter().filter(|placed| placed.units.is_some() || placed.by_answers);
+        for Placed { left, right, .. } in held {
             let with_gate = left.gate.is_some() && right.gate.is_some();
             let block = if side == Side::Left { left } else { right };
             parts.insert(block.up);
