@@ -33,3 +33,16 @@ pub fn nearest(profiles: &[Option<SpectralProfile>], n_nearest: usize) -> BTreeS
     }
     chosen
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_about_which_profiles_say_nothing_are_compared() {
+        let nothing_in_common = [Some(SpectralProfile::default()), Some(SpectralProfile::default()), None];
+        let all: BTreeSet<(usize, usize)> = Matrix::pairs(3).collect();
+        assert_eq!(nearest(&nothing_in_common, 1), all);
+        assert!(nearest(&[], 1).is_empty());
+    }
+}
