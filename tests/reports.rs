@@ -165,6 +165,7 @@ fn a_bench_document_keeps_to_its_schema_and_withholds_wrong_speeds() {
         cpu_seconds: Some(3.5),
         peak_resident_bytes: Some(4096),
         bytes_read: 100,
+        cells_examined: 5,
         flop: 7,
         stages: vec![stage.clone()],
         error: 1e-9,

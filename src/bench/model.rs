@@ -62,6 +62,8 @@ pub struct ModelReport {
     pub peak_resident_bytes: Option<u64>,
     /// Bytes asked of the sources.
     pub bytes_read: u64,
+    /// Pairs of layers, MLPs and attentions that were held against each other.
+    pub cells_examined: u64,
     /// Floating-point operations of products.
     pub flop: u64,
     /// Stages in order.
@@ -125,6 +127,7 @@ pub fn run_model(
         cpu_seconds,
         peak_resident_bytes: (process.peak_resident_bytes)(),
         bytes_read: comparison.throughput.bytes_read,
+        cells_examined: comparison.throughput.cells_examined,
         flop: comparison.throughput.stages.iter().map(|stage| stage.flop).sum(),
         stages: stages.collect(),
         error: checked.error,

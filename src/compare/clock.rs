@@ -13,11 +13,14 @@ pub(super) struct Clock<'a> {
     last: Instant,
     last_bytes: u64,
     stages: Vec<Stage>,
+    /// Pairs of layers, MLPs and attentions that were held against each other.
+    pub(super) cells_examined: u64,
 }
 
 /// What a clock saw.
 pub(super) struct Times {
     pub(super) stages: Vec<Stage>,
+    pub(super) cells_examined: u64,
     pub(super) seconds: f64,
     pub(super) bytes_read: u64,
     pub(super) page_bytes_read: u64,
@@ -27,7 +30,7 @@ pub(super) struct Times {
 impl<'a> Clock<'a> {
     pub(super) fn start(meter: &'a ReadMeter) -> Clock<'a> {
         let now = Instant::now();
-        Clock { meter, started: now, last: now, last_bytes: 0, stages: Vec::new() }
+        Clock { meter, started: now, last: now, last_bytes: 0, stages: Vec::new(), cells_examined: 0 }
     }
 
     /// Ends a stage that did `flop` floating-point operations in products.
@@ -47,6 +50,7 @@ impl<'a> Clock<'a> {
     pub(super) fn finish(self) -> Times {
         Times {
             stages: self.stages,
+            cells_examined: self.cells_examined,
             seconds: self.started.elapsed().as_secs_f64(),
             bytes_read: self.meter.requested_bytes.load(Ordering::Relaxed),
             page_bytes_read: self.meter.page_bytes.load(Ordering::Relaxed),

@@ -274,6 +274,8 @@ pub struct Throughput {
     pub past_cache_bytes_read: u64,
     /// Wall time of everything.
     pub seconds: f64,
+    /// Pairs of layers, MLPs and attentions that were held against each other.
+    pub cells_examined: u64,
     /// Stages in order.
     pub stages: Vec<Stage>,
 }

@@ -732,6 +732,7 @@ fn throughput(times: Times, backend: &Backend) -> Throughput {
         chosen: String::new(),
         bytes_read: times.bytes_read,
         page_bytes_read: times.page_bytes_read,
+        cells_examined: times.cells_examined,
         past_cache_bytes_read: times.past_cache_bytes_read,
         seconds: times.seconds,
         stages: times.stages,

@@ -246,6 +246,7 @@ pub fn compare(
     let plain = plain.or_sampled(&traced);
     let requantised = stages::requantised(&pair, &alignment, &plain, options, &meter, &mut clock)?;
     let agreements = stages::agreements(backend, &pair, &alignment, &traced, options, &meter, &mut clock)?;
+    clock.cells_examined += agreements.len() as u64;
     let combined = evidence::combine(&traced.families, alignment.ln_assignments_tried);
     // what units answer adds to what they are only where the residual basis is another one; roles that answers gave are no second opinion
     let asks_order = are_named && evidence::is_silent_in_place(&traced.families, Group::Embeddings);
@@ -506,6 +507,7 @@ fn align(
         let mapping = layers::map_layers(backend, left, right, component, options.seed, meter)?;
         ln_tried += mapping.ln_tried;
         flop += mapping.flop;
+        clock.cells_examined += (left.layers(component).len() * right.layers(component).len()) as u64;
         layer_map.left_of.extend(mapping.map.left_of.iter().map(|(right, left)| (*right, *left)));
         mappings.push(mapping);
     }

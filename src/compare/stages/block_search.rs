@@ -45,6 +45,8 @@ pub(in crate::compare) struct BlockSearch<'a> {
     pub(super) flop: u64,
     /// ln of the number of left MLPs that were tried for the right ones.
     pub(super) ln_tried: f64,
+    /// Pairs of MLPs that were held against each other, by all units or by sketches.
+    pub(super) n_held: u64,
 }
 
 impl<'a> BlockSearch<'a> {
@@ -96,6 +98,7 @@ impl<'a> BlockSearch<'a> {
             meter,
             flop,
             ln_tried,
+            n_held: 0,
         }))
     }
 
@@ -127,12 +130,14 @@ impl<'a> BlockSearch<'a> {
             };
             let labels = [self.seed, u64::from(right.layer), expert];
             let labels = self.asks_order.then_some(&labels[..]);
+            self.n_held += 1;
             let held = held_against(self.backend, &of_left, &of_right, labels, &mut self.flop)?;
             best = Some((left, held.0));
             order = held.1.map(|trace| (self.blocks_l[left].layer, trace));
         }
         if !best.as_ref().is_some_and(|(_, agreement)| agrees(agreement)) {
             self.ln_tried += (self.blocks_l.len() as f64).ln();
+            self.n_held += self.blocks_l.len() as u64;
             if let Some(left) = proposed(&self.searched(&of_right)?, PROPOSING_SHARE)
                 .filter(|left| best.is_none_or(|(numbered, _)| *left != numbered))
                 && let Some(of_left) = self.of_left(left)?

@@ -65,6 +65,7 @@ pub(in crate::compare) fn heads(
             meter,
             &mut flop,
         )?;
+        clock.cells_examined += maps.len() as u64;
         orders.extend(maps.iter().filter_map(|map| order(alignment, map)));
         best = (!maps.is_empty()).then(|| weigh_heads(Component::Text, &maps, 1));
     }
@@ -83,6 +84,7 @@ pub(in crate::compare) fn heads(
             let asked = (&ask(models.0), &ask(models.1));
             let layers = spaced(layers, options.effort);
             let maps = maps(backend, asked, layers, None, (n_first, &mut budget), meter, &mut flop)?;
+            clock.cells_examined += maps.len() as u64;
             let found = (!maps.is_empty()).then(|| weigh_heads(component, &maps, n_ways));
             let weight =
                 |evidence: &HeadEvidence| if evidence.is_shared() { evidence.ln_weight } else { 0.0 };

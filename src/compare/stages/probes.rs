@@ -73,6 +73,7 @@ pub(in crate::compare) fn probes<'a>(
     for right in &chosen {
         matches.extend(search.best(right)?);
     }
+    clock.cells_examined += std::mem::take(&mut search.n_held);
     clock.stage("probes", std::mem::take(&mut search.flop));
     // MLPs that are asked later only say what happened
     search.asks_order = false;

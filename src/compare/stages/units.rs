@@ -127,6 +127,8 @@ pub(in crate::compare) fn units(
     } else {
         return Ok(UnitStage::default());
     };
+    let n_held = probed.search.as_mut().map_or(0, |search| std::mem::take(&mut search.n_held));
+    clock.cells_examined += n_held;
     clock.stage("unit maps", flop);
     Ok(stage)
 }

@@ -132,6 +132,8 @@ fn model(page: &mut Page, model: &ModelReport) {
             model.flop as f64
         ),
     );
+    let cells = counted(model.cells_examined, "pair", "pairs");
+    page.row("cells", &format!("{cells} of layers, MLPs and attentions held against each other"));
     page.row("memory", &format!("{peak} at most"));
     page.row(
         "error",

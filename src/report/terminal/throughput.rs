@@ -4,6 +4,7 @@ use super::page::{Ink, Page};
 use crate::compare::Comparison;
 use crate::report::quantity::{bytes, percent, seconds, three_digits};
 use crate::report::rates;
+use crate::wording::counted;
 
 /// The block: device in a line, total in a line, a row per stage.
 pub(super) fn block(page: &mut Page, comparison: &Comparison) {
@@ -41,6 +42,8 @@ pub(super) fn block(page: &mut Page, comparison: &Comparison) {
     );
     let of_both = comparison.left.size_bytes.saturating_add(comparison.right.size_bytes);
     page.line(&format!("{total}   {} of both models' bytes", share(throughput.bytes_read, of_both)));
+    let cells = counted(throughput.cells_examined, "pair", "pairs");
+    page.row("cells", &format!("{cells} of layers, MLPs and attentions held against each other"));
 }
 
 fn columns(

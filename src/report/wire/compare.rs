@@ -452,6 +452,7 @@ struct Throughput<'a> {
     read_gb_per_s: Rounded<4>,
     compute_tflop_per_s: Rounded<6>,
     stages: Vec<Stage<'a>>,
+    cells_examined: u64,
     page_bytes_read: u64,
     past_cache_bytes_read: u64,
     chosen: &'a str,
@@ -478,6 +479,7 @@ impl<'a> Throughput<'a> {
                     flop: stage.flop,
                 })
                 .collect(),
+            cells_examined: throughput.cells_examined,
             page_bytes_read: throughput.page_bytes_read,
             past_cache_bytes_read: throughput.past_cache_bytes_read,
             chosen: &throughput.chosen,
