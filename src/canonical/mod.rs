@@ -10,6 +10,8 @@ pub use gain::gain_of;
 pub use layout::{laid_out_like, turn_like};
 
 use self::recurrent::RecurrentLayers;
+use std::collections::BTreeSet;
+
 use crate::checkpoint::Checkpoint;
 use crate::roles::Part;
 use crate::roles::{Assignment, Component, How, Role, RoleMap};
@@ -129,6 +131,12 @@ pub struct CanonicalModel {
 }
 
 impl CanonicalModel {
+    /// Towers that have a part with a role.
+    #[must_use]
+    pub fn components(&self) -> BTreeSet<Component> {
+        self.parts.iter().filter_map(|part| part.role).map(|role| role.component).collect()
+    }
+
     /// Layer indices of a component that hold at least one matrix, ascending.
     #[must_use]
     pub fn layers(&self, component: Component) -> Vec<u32> {

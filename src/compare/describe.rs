@@ -226,9 +226,8 @@ pub(super) fn model_facts(
     let mut dtypes: Vec<(String, u64)> = bytes.into_iter().map(|(name, n)| (name.to_owned(), n)).collect();
     dtypes.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
     let tensors: BTreeSet<usize> = canonical.parts.iter().map(|part| part.tensor_idx).collect();
-    let components: BTreeSet<Component> =
-        canonical.parts.iter().filter_map(|part| part.role).map(|role| role.component).collect();
-    let n_layers = components.iter().map(|component| canonical.layers(*component).len()).max();
+    let n_layers =
+        canonical.components().into_iter().map(|component| canonical.layers(component).len()).max();
     ModelFacts {
         reference: checkpoint.reference.clone(),
         format: checkpoint.format.to_owned(),

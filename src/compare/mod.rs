@@ -488,13 +488,9 @@ fn align(
     canonical::view_tied_head(left, right);
     canonical::view_tied_head(right, left);
     clock.stage("names", flop);
-    let mut components: Vec<roles::Component> =
-        right.parts.iter().filter_map(|part| part.role).map(|role| role.component).collect();
-    components.sort_unstable();
-    components.dedup();
     let (mut layer_map, mut mappings) = (LayerMap::default(), Vec::new());
     flop = 0;
-    for component in components {
+    for component in right.components() {
         let same_layers = left.layers(component) == right.layers(component);
         // a sketch of every layer would be most of what a quick run reads
         let looks = options.effort != Effort::Quick

@@ -8,7 +8,7 @@ use crate::roles::Component;
 
 /// p above which a part says nothing of shared weights.
 const SILENT_P: f64 = 0.01;
-/// PartTrace of the largest share inherited elsewhere that would have shown in a part that is called the model's own.
+/// Part of the largest share inherited elsewhere that would have shown in a part that is called the model's own.
 const OWN_POWER: f64 = 0.25;
 
 /// One group of one tower.

@@ -4,7 +4,7 @@
 //! (gate; fc1) is its partner by the second (|up|; |fc2|). For unrelated random units a quarter of a unit agrees per pair of
 //! layers (docs/methods.md#agreement); trained independent models agree on more (up to .64 % in 352 units where measured).
 
-use super::units::{Axis, UnitMatrix, load_units, n_units};
+use super::units::{UnitMatrix, n_units, whole_units};
 use crate::kernels::{Backend, all_pairs};
 use crate::numerics::Rng;
 use crate::reductions::{AllPairs, Best, Keep, Ranking};
@@ -141,17 +141,12 @@ fn best_of_all(
     ranking: Ranking,
     meter: &ReadMeter,
 ) -> Result<Vec<Option<u64>>, Error> {
-    let read = |(part, axis): UnitMatrix<'_>, units: &[u64]| {
-        let features: Vec<u64> =
-            if axis == Axis::Rows { Vec::new() } else { (0..part.stored.view.n_rows).collect() };
-        load_units(&part.stored, axis, units, &features, meter)
-    };
-    let queries = read(from, units)?;
+    let queries = whole_units(from, units, meter)?;
     let mut best: Vec<(f32, Option<u64>)> = vec![(f32::NEG_INFINITY, None); units.len()];
     let n_units = n_units(to);
     for first in (0..n_units).step_by(BLOCK_UNITS as usize) {
         let units: Vec<u64> = (first..n_units.min(first + BLOCK_UNITS)).collect();
-        let block = read(to, &units)?;
+        let block = whole_units(to, &units, meter)?;
         let pairs = all_pairs::all_pairs(backend, &queries, &block, ranking, Keep::Partners)?;
         for (held, found) in best.iter_mut().zip(&pairs.rows) {
             if let Some(index) = found.index.filter(|_| found.score > held.0) {

@@ -8,7 +8,7 @@ use super::agreement::{Agreement, agreement};
 use super::families::{Family, Kind};
 use super::fixed_patterns::{is_fixed, is_tied, level_own};
 use super::trace::{BLOCK_UNITS, Exchange, Trace, trace_test};
-use super::units::{Axis, load_units, load_vector, read_of_units, side_by_side};
+use super::units::{Axis, UnitMatrix, load_units, load_vector, read_of_units, side_by_side, whole_units};
 use crate::align::{Alignment, PairedPart};
 use crate::canonical::{CanonicalModel, CanonicalPart, gain_of};
 use crate::kernels::{Backend, all_pairs, moments, permuted_traces};
@@ -402,7 +402,7 @@ fn load_member(
 }
 
 /// γ of the norm that the matrix reads becomes its column factors.
-pub(super) fn fold_gain(
+fn fold_gain(
     model: Model<'_>,
     part: &CanonicalPart,
     matrix: &mut Matrix,
@@ -415,6 +415,20 @@ pub(super) fn fold_gain(
         matrix.column_scale = Some(factors);
     }
     Ok(())
+}
+
+/// The given units with all their features, γ folded into what reads a norm, [units, features].
+pub(super) fn folded_units(
+    model: Model<'_>,
+    (part, axis): UnitMatrix<'_>,
+    units: &[u64],
+    meter: &ReadMeter,
+) -> Result<Matrix, Error> {
+    let mut matrix = whole_units((part, axis), units, meter)?;
+    if axis == Axis::Rows {
+        fold_gain(model, part, &mut matrix, meter)?;
+    }
+    Ok(matrix)
 }
 
 /// Elements as stored, before gains are folded.

@@ -17,8 +17,8 @@ use crate::tensor::Matrix;
 
 /// Share of a sample that must be found for a role: independent models reach .5 % of the units, shared training 82 %.
 const NAMING_SHARE: f64 = 0.25;
-/// The same of queries, keys, values and outputs: in few dimensions channels of different layers are alike to .39 (128 dimensions, a
-/// 1 M model and its disguised copy), those of one layer all are.
+/// The same of queries, keys, values and outputs: in few dimensions channels of different layers are alike to .41 (64 and 128 dimensions,
+/// models of 0.2 M and 1 M parameters and their disguised copies), those of one layer all are.
 const NAMING_SHARE_OF_HEADS: f64 = 0.6;
 
 /// Correlation of token cosines from which on a table is taken for a head. It tells what a matrix does, not whose it is: heads of independent models
@@ -87,34 +87,26 @@ pub fn find_roles(
     let shape = |part: &CanonicalPart| (part.stored.view.n_rows, part.stored.view.n_cols);
     let mut found: Vec<FoundRole> = Vec::new();
     for (idx, part) in roleless.parts.iter().enumerate().filter(|(idx, _)| *idx != embed_idx) {
-        let mut best = None;
-        for (part, is_turned) in either_way(part) {
-            for axis in [Axis::Rows, Axis::Columns] {
-                let fits =
-                    |(_, (known, of)): &(Role, UnitMatrix<'_>)| *of == axis && shape(known) == shape(&part);
-                if best.is_some() || !known.iter().any(fits) {
-                    continue;
+        for (part, axis, is_turned) in ways(part) {
+            let fits =
+                |(_, (known, of)): &(Role, UnitMatrix<'_>)| *of == axis && shape(known) == shape(&part);
+            if !known.iter().any(fits) {
+                continue;
+            }
+            let views = Views::Halves((&part, axis));
+            let of_part = answers(backend, &asked_nameless, views, None, meter, flop)?;
+            let mut shares = sketches.found(backend, &of_part, flop)?;
+            for (share, known) in shares.iter_mut().zip(&known) {
+                // below what its part needs a share names nothing
+                if !fits(known) || *share < least_share(known.0.part) {
+                    *share = 0.0;
                 }
-                let views = Views::Halves((&part, axis));
-                let of_part = answers(backend, &asked_nameless, views, None, meter, flop)?;
-                let mut shares = sketches.found(backend, &of_part, flop)?;
-                shares
-                    .iter_mut()
-                    .zip(&known)
-                    .filter(|(_, known)| !fits(known))
-                    .for_each(|(share, _)| *share = 0.0);
-                let is_enough = |best: &usize| {
-                    let of_attention = matches!(known[*best].0.part, Part::Q | Part::K | Part::V | Part::O);
-                    !of_attention || shares[*best] >= NAMING_SHARE_OF_HEADS
-                };
-                best = proposed(&shares, NAMING_SHARE).filter(is_enough).map(|best| FoundRole {
-                    part: idx,
-                    role: known[best].0,
-                    is_turned,
-                });
+            }
+            if let Some(best) = proposed(&shares, NAMING_SHARE) {
+                found.push(FoundRole { part: idx, role: known[best].0, is_turned });
+                break;
             }
         }
-        found.extend(best);
     }
     // two matrices that continue one are not told apart, and one matrix alone of a layer says too little
     let n_of = |role: &Role| found.iter().filter(|other| other.role == *role).count();
@@ -139,15 +131,22 @@ pub fn find_roles(
     Ok(sure)
 }
 
-/// A part as it lies, and, where it is square, the other way round.
-fn either_way(part: &CanonicalPart) -> Vec<(CanonicalPart, bool)> {
+/// Share of a sample that names a matrix of this kind.
+fn least_share(part: Part) -> f64 {
+    if matches!(part, Part::Q | Part::K | Part::V | Part::O) { NAMING_SHARE_OF_HEADS } else { NAMING_SHARE }
+}
+
+/// The ways in which units may lie in a part: along either axis, of a square one also the other way round.
+fn ways(part: &CanonicalPart) -> Vec<(CanonicalPart, Axis, bool)> {
     let view = &part.stored.view;
     let turned = view.transposed().filter(|_| view.n_rows == view.n_cols).map(|view| {
         let mut turned = part.clone();
         turned.stored.view = view;
         (turned, true)
     });
-    [(part.clone(), false)].into_iter().chain(turned).collect()
+    let lies = [(part.clone(), false)].into_iter().chain(turned);
+    lies.flat_map(|(part, is_turned)| [Axis::Rows, Axis::Columns].map(|axis| (part.clone(), axis, is_turned)))
+        .collect()
 }
 
 /// Whether the units of a matrix have one feature per residual dimension.

@@ -11,9 +11,9 @@ use rayon::prelude::*;
 
 use super::agreement::{Agreement, agreement};
 use super::answer_trace::{MAX_UNITS, answer_trace, trace_of_scores};
-use super::family_test::{Model, fold_gain};
+use super::family_test::{Model, folded_units};
 use super::trace::Trace;
-use super::units::{Axis, UnitMatrix, load_units};
+use super::units::{UnitMatrix, n_units};
 use crate::align::TokenMatch;
 use crate::canonical::CanonicalPart;
 use crate::kernels::{Backend, all_pairs};
@@ -120,8 +120,8 @@ impl Views<'_> {
     /// Units.
     #[must_use]
     pub fn n_units(&self) -> u64 {
-        let (Views::Matrices([(part, axis), _]) | Views::Halves((part, axis))) = self;
-        if *axis == Axis::Rows { part.stored.view.n_rows } else { part.stored.view.n_cols }
+        let (Views::Matrices([matrix, _]) | Views::Halves(matrix)) = self;
+        n_units(*matrix)
     }
 }
 
@@ -302,27 +302,21 @@ pub(super) fn responses(
 /// Hands over the given units of a matrix (all if None) block by block, gains folded, [units, features]; their number.
 fn for_blocks(
     model: Model<'_>,
-    (part, axis): UnitMatrix<'_>,
+    matrix: UnitMatrix<'_>,
     units: Option<&[u64]>,
     meter: &ReadMeter,
     mut each: impl FnMut(&Matrix) -> Result<(), Error>,
 ) -> Result<usize, Error> {
-    let view = &part.stored.view;
     let all: Vec<u64>;
     let units = match units {
         Some(units) => units,
         None => {
-            all = (0..if axis == Axis::Rows { view.n_rows } else { view.n_cols }).collect();
+            all = (0..n_units(matrix)).collect();
             &all
         }
     };
-    let features: Vec<u64> = if axis == Axis::Rows { Vec::new() } else { (0..view.n_rows).collect() };
     for units in units.chunks(BLOCK_UNITS) {
-        let mut block = load_units(&part.stored, axis, units, &features, meter)?;
-        if axis == Axis::Rows {
-            fold_gain(model, part, &mut block, meter)?;
-        }
-        each(&block)?;
+        each(&folded_units(model, matrix, units, meter)?)?;
     }
     Ok(units.len())
 }

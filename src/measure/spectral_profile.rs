@@ -11,12 +11,12 @@
 
 use std::collections::BTreeMap;
 
-use super::family_test::{Model, fold_gain};
+use super::family_test::{Model, folded_units};
 use super::head_map::Attention;
-use super::units::{Axis, load_units};
+use super::units::{Axis, UnitMatrix, load_units, n_units};
 use crate::canonical::CanonicalPart;
 use crate::numerics::Rng;
-use crate::roles::{Component, Expert, Part};
+use crate::roles::{Component, Expert, Part, Role};
 use crate::stream::{Error, ReadMeter};
 use crate::tensor::Matrix;
 
@@ -73,11 +73,7 @@ pub fn spectral_profile(model: Model<'_>, seed: u64, meter: &ReadMeter) -> Resul
             numbers.insert(key, found);
         }
     };
-    let roles = model.canonical.parts.iter().filter_map(|part| Some((part, part.role?)));
-    let mut components: Vec<Component> = roles.map(|(_, role)| role.component).collect();
-    components.sort_unstable();
-    components.dedup();
-    for component in components {
+    for component in model.canonical.components() {
         let layers = model.canonical.layers(component);
         for (place, layer) in spread(&layers, N_LAYERS) {
             if let Some(attention) = Attention::of(model.canonical, model.graph, component, *layer) {
@@ -85,14 +81,13 @@ pub fn spectral_profile(model: Model<'_>, seed: u64, meter: &ReadMeter) -> Resul
                 add(Key::Layer(component, Part::Q, place), of_queries);
                 add(Key::Layer(component, Part::O, place), of_values);
             }
-            let part = |wanted: Part| {
-                model.canonical.parts.iter().find(|part| {
-                    part.role.is_some_and(|role| {
-                        (role.component, role.layer, role.part) == (component, Some(*layer), wanted)
-                            && matches!(role.expert, Expert::None | Expert::Routed(0))
-                            && !role.is_bias
-                    })
-                })
+            // of a mixture its first expert
+            let part = |part: Part| {
+                let of = |expert| Role { component, layer: Some(*layer), expert, part, is_bias: false };
+                [Expert::None, Expert::Routed(0)]
+                    .into_iter()
+                    .find_map(|expert| model.canonical.find(&of(expert)))
+                    .map(|idx| &model.canonical.parts[idx])
             };
             if let Some(gate) = part(Part::Gate) {
                 add(Key::Layer(component, Part::Gate, place), of_units(model, gate, None, seed, meter)?);
@@ -153,17 +148,10 @@ fn circuits(
     let heads: Vec<usize> = (0..n_heads).collect();
     for (_, head) in spread(&heads, N_HEADS) {
         let group = head * n_groups / n_heads;
-        let block = |(part, axis): (&CanonicalPart, Axis), at: usize, n: usize| -> Result<Matrix, Error> {
-            let view = &part.stored.view;
-            let n_units = if axis == Axis::Rows { view.n_rows } else { view.n_cols };
-            let size = n_units / n as u64;
+        let block = |matrix: UnitMatrix<'_>, at: usize, n: usize| -> Result<Matrix, Error> {
+            let size = n_units(matrix) / n as u64;
             let units: Vec<u64> = (at as u64 * size..(at as u64 + 1) * size).collect();
-            let features: Vec<u64> = if axis == Axis::Rows { Vec::new() } else { (0..view.n_rows).collect() };
-            let mut block = load_units(&part.stored, axis, &units, &features, meter)?;
-            if axis == Axis::Rows {
-                fold_gain(model, part, &mut block, meter)?;
-            }
-            Ok(block)
+            folded_units(model, matrix, &units, meter)
         };
         let of_queries = [block((q, Axis::Rows), *head, n_heads)?, block((k, Axis::Rows), group, n_groups)?];
         let of_values =
@@ -197,8 +185,7 @@ fn of_units(
     let n_units = usize::try_from(reads.stored.view.n_rows).unwrap_or(usize::MAX);
     let units: Vec<u64> =
         Rng::new(&[seed, 0x7370_6563]).sample(n_units, N_UNITS).into_iter().map(|unit| unit as u64).collect();
-    let mut read = load_units(&reads.stored, Axis::Rows, &units, &[], meter)?;
-    fold_gain(model, reads, &mut read, meter)?;
+    let read = folded_units(model, (reads, Axis::Rows), &units, meter)?;
     let mut ln_lengths = ln_lengths(&read);
     if let Some(writes) = writes {
         let features: Vec<u64> = (0..writes.stored.view.n_rows.min(N_WRITTEN)).collect();

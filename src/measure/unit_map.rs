@@ -4,9 +4,9 @@
 //! tokens (S4) where not. The map is no test: it says what happened once a test has said that weights are shared.
 
 use super::agreement::{n_found, n_in_place, partners};
-use super::family_test::{Model, fold_gain};
+use super::family_test::{Model, folded_units};
 use super::probes::{Answers, BLOCK_UNITS, products};
-use super::units::{Axis, UnitMatrix, load_units, n_units};
+use super::units::{UnitMatrix, n_units};
 use crate::kernels::{Backend, all_pairs};
 use crate::numerics::median;
 use crate::reductions::{AllPairs, Keep, Ranking};
@@ -125,18 +125,12 @@ fn map(
 /// The given units (all if None) of one matrix, gains folded, [units, features].
 fn rows(
     model: Model<'_>,
-    (part, axis): UnitMatrix<'_>,
+    matrix: UnitMatrix<'_>,
     units: Option<&[u64]>,
     meter: &ReadMeter,
 ) -> Result<Matrix, Error> {
-    let view = &part.stored.view;
-    let all: Vec<u64> = (0..n_units((part, axis))).collect();
-    let features: Vec<u64> = if axis == Axis::Rows { Vec::new() } else { (0..view.n_rows).collect() };
-    let mut rows = load_units(&part.stored, axis, units.unwrap_or(&all), &features, meter)?;
-    if axis == Axis::Rows {
-        fold_gain(model, part, &mut rows, meter)?;
-    }
-    Ok(rows)
+    let all: Vec<u64> = (0..n_units(matrix)).collect();
+    folded_units(model, matrix, units.unwrap_or(&all), meter)
 }
 
 /// Length of every unit's row.

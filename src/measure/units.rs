@@ -18,6 +18,16 @@ pub enum Axis {
 /// A matrix and the axis along which units lie in it.
 pub type UnitMatrix<'a> = (&'a CanonicalPart, Axis);
 
+/// The given units of a matrix with all their features, [units, features].
+///
+/// # Errors
+/// A read failed.
+pub fn whole_units((part, axis): UnitMatrix<'_>, units: &[u64], meter: &ReadMeter) -> Result<Matrix, Error> {
+    let features: Vec<u64> =
+        if axis == Axis::Rows { Vec::new() } else { (0..part.stored.view.n_rows).collect() };
+    load_units(&part.stored, axis, units, &features, meter)
+}
+
 /// Units of a matrix.
 #[must_use]
 pub fn n_units((part, axis): UnitMatrix<'_>) -> u64 {

@@ -182,11 +182,11 @@ fn vocabulary(found: &Found<'_>) -> Option<Relation> {
 
 /// The component with most layers on the right.
 fn main_component(pair: &Pair<'_>) -> Option<Component> {
-    let mut components: Vec<Component> =
-        pair.canonical.1.parts.iter().filter_map(|part| part.role).map(|role| role.component).collect();
-    components.sort_unstable();
-    components.dedup();
-    components.into_iter().max_by_key(|component| pair.canonical.1.layers(*component).len())
+    pair.canonical
+        .1
+        .components()
+        .into_iter()
+        .max_by_key(|component| pair.canonical.1.layers(*component).len())
 }
 
 /// "0, 1, 3".

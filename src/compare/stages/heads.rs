@@ -1,6 +1,6 @@
 //! S7 for attention: which heads continue which, where matrices in place do not tell.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{PlainStage, ProbeStage};
 use crate::align::Alignment;
@@ -71,8 +71,7 @@ pub(in crate::compare) fn heads(
     }
     if !best.as_ref().is_some_and(HeadEvidence::is_shared) {
         // heads of every tower, read by random directions of a residual basis that both models have
-        let components: BTreeSet<Component> =
-            pair.canonical.1.parts.iter().filter_map(|part| part.role).map(|role| role.component).collect();
+        let components = pair.canonical.1.components();
         let n_ways = components.len() + usize::from(best.is_some());
         // one layer first after tokens that found nothing: hardly any model has its heads under other tokens
         let n_first = if best.is_some() { 1 } else { FIRST_LAYERS };
